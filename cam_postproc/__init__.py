@@ -1,0 +1,1 @@
+"""What is localised: class activation maps in integer arithmetic, their hardware block, packets, boxes and metrics."""

@@ -1,0 +1,1 @@
+"""What is compiled: from a QONNX graph to a verified dataflow accelerator, its report and its deployment package."""

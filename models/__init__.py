@@ -1,0 +1,1 @@
+"""What is learnt: quantised ResNets, data sets, training, checkpoints and QONNX export."""

@@ -1,0 +1,102 @@
+"""The config tables that this package reads: what a network is, what it sees and how it is trained."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+LoosePath = Annotated[Path, Field(strict=False)]
+"""A path written as a string in TOML, relative to the file it stands in."""
+
+
+class Table(BaseModel):
+    """A table of the TOML file: unknown keys and silent type changes are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Groups(Table):
+    """Residual groups: entry i of each list describes group i."""
+
+    blocks: list[int] = Field(min_length=1)
+    channels: list[int] = Field(min_length=1)
+    strides: list[int] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _same_length(self) -> "Groups":
+        if not len(self.blocks) == len(self.channels) == len(self.strides):
+            raise ValueError("blocks, channels and strides need one entry a group each")
+        if min(self.blocks) < 1 or min(self.channels) < 1 or not set(self.strides) <= {1, 2}:
+            raise ValueError("blocks and channels are at least 1, strides 1 or 2")
+        return self
+
+
+class ModelSpec(Table):
+    """`[model]`: the network, and where its weights come from.
+
+    `source = "checkpoint"` builds a `QuantResNet` from the fields below and loads `checkpoint` (safetensors);
+    `source = "onnx"` takes `path`, a QONNX or FINN-ONNX file, as it is. The stem has `groups.channels[0]` channels.
+    """
+
+    source: Literal["checkpoint", "onnx"] = "checkpoint"
+    stem: Literal["cifar", "imagenet"] = "cifar"
+    groups: Groups | None = None
+    weight_bit_width: int = Field(default=5, ge=2, le=8)
+    act_bit_width: int = Field(default=5, ge=2, le=8)
+    first_bit_width: int = Field(default=5, ge=2, le=8)
+    last_bit_width: int = Field(default=5, ge=2, le=8)
+    checkpoint: LoosePath | None = None
+    path: LoosePath | None = None
+    url: str | None = None
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    licence: str | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> "ModelSpec":
+        if self.source == "checkpoint" and (self.groups is None or self.checkpoint is None):
+            raise ValueError('source = "checkpoint" needs groups and checkpoint')
+        if self.source == "onnx" and self.path is None:
+            raise ValueError('source = "onnx" needs path')
+        return self
+
+
+class InputSpec(Table):
+    """`[input]`: what the accelerator is fed, always raw UINT8 pixels.
+
+    `mean`, `std`, `layout` and `channel_order` describe what a foreign network expects instead; they are folded into its
+    first quantiser. Shipped networks expect pixel/255: mean 0 and std 1.
+    """
+
+    size: int = Field(ge=8, le=1024)
+    mean: list[float] = Field(default=[0.0, 0.0, 0.0], min_length=3, max_length=3)
+    std: list[float] = Field(default=[1.0, 1.0, 1.0], min_length=3, max_length=3)
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    channel_order: Literal["RGB", "BGR"] = "RGB"
+
+
+class DataSpec(Table):
+    """`[data]`: the data set that the network is trained and evaluated on."""
+
+    dataset: Literal["cifar10", "tiny-imagenet", "folder"]
+    classes: int = Field(ge=2, le=1000)
+    labels: list[str] | None = None
+    path: LoosePath | None = None
+
+    @model_validator(mode="after")
+    def _labelled(self) -> "DataSpec":
+        if self.labels is not None and len(self.labels) != self.classes:
+            raise ValueError(f"{len(self.labels)} labels for {self.classes} classes")
+        return self
+
+
+class TrainSpec(Table):
+    """`[train]`: the recipe. The defaults are the reference's."""
+
+    epochs: int = Field(default=200, ge=1)
+    batch_size: int = Field(default=128, ge=1)
+    learning_rate: float = Field(default=0.1, gt=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=5e-4, ge=0)
+    schedule: Literal["cosine", "one-cycle"] = "cosine"
+    seed: int = 0
