@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-
 LoosePath = Annotated[Path, Field(strict=False)]
 """A path written as a string in TOML, relative to the file it stands in."""
 
@@ -64,8 +63,8 @@ class ModelSpec(Table):
 class InputSpec(Table):
     """`[input]`: what the accelerator is fed, always raw UINT8 pixels.
 
-    `mean`, `std`, `layout` and `channel_order` describe what a foreign network expects instead; they are folded into its
-    first quantiser. Shipped networks expect pixel/255: mean 0 and std 1.
+    `mean`, `std`, `layout` and `channel_order` describe what a foreign network expects instead; they are folded into
+    its first quantiser. Shipped networks expect pixel/255: mean 0 and std 1.
     """
 
     size: int = Field(ge=8, le=1024)
