@@ -1,0 +1,55 @@
+# Every target prepares what it needs; `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup build train evaluate test lint verify bench lock clean
+
+CONFIG ?= resnet8_5w5a
+ARGS ?=
+UV_VERSION := 0.13.8
+# Which build of PyTorch: cpu, or any that `uv --torch-backend` knows (auto, cu128, …).
+TORCH_BACKEND ?= cpu
+BIN := .venv/bin
+UV := $(BIN)/uv --cache-dir .venv/.uv-cache
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@echo "  CONFIG=NAME chooses a file of configs/ (default $(CONFIG)); ARGS='…' is handed to finn-cam"
+
+setup: .venv/.ready ## prepare .venv from requirements.lock; finn-cam is then .venv/bin/finn-cam
+
+.venv/.ready: requirements.lock pyproject.toml
+	@python=$$(bash .ci/prerequisites) || exit 2; \
+	echo "setting up .venv with $$("$$python" --version); this downloads about 1 GB and takes a minute or two"; \
+	"$$python" -m venv .venv
+	@$(BIN)/python -m pip install -q --no-cache-dir uv==$(UV_VERSION) 2>/dev/null || { echo "setup: PyPI cannot be reached, so uv==$(UV_VERSION) was not installed; check the network or PIP_INDEX_URL" >&2; exit 2; }
+	@$(UV) pip sync -q requirements.lock $$( [ -n "$${PIP_FIND_LINKS:-}" ] && echo "--find-links $$PIP_FIND_LINKS" || echo "--torch-backend $(TORCH_BACKEND)" )
+	@$(UV) pip install -q --no-deps --no-build-isolation -e .
+	@touch .venv/.ready
+
+build: setup ## images in, verified accelerator graph, report and package out: build/CONFIG/
+	@$(BIN)/finn-cam build $(CONFIG) $(ARGS)
+
+train: setup ## train CONFIG with the recipe in its [train] table
+	@$(BIN)/finn-cam train $(CONFIG) $(ARGS)
+
+evaluate: setup ## accuracy of CONFIG's float model, quantised model and integer graph over its test set
+	@$(BIN)/finn-cam evaluate $(CONFIG) $(ARGS)
+
+test: setup lint ## lint, types, import contract and every test of the first tier
+	@$(BIN)/pytest -q -n 2 -m "not verify" $(ARGS)
+
+lint: setup ## ruff, mypy (strict) and the import contract
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check -q
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+verify: setup ## the full bars of each issue (long); writes build/verify.json
+	@$(BIN)/pytest -q -m verify $(ARGS)
+
+lock: setup ## resolve pyproject.toml anew into requirements.lock
+	@$(UV) pip compile -q --universal --python-version 3.11 --group dev pyproject.toml -o requirements.lock --no-header --no-annotate --upgrade
+
+clean: ## remove results; .venv stays
+	rm -rf build

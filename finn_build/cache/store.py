@@ -1,0 +1,117 @@
+"""Where stages' results lie: a folder a stage, and a manifest a stage that is written last.
+
+A run that is killed leaves either the earlier result with its manifest, or no manifest: never one that promises a
+result which is not there. A result is used again only if its key is the same and each of its files still has the
+content that the manifest says.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from finn_build.cache.digest import file_digest
+from finn_build.cache.key import KeyParts, changed_parts, key_of
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A stage's kept result: key parts, files with their digests, the seconds it took and its report."""
+
+    parts: KeyParts
+    files: dict[str, str]
+    seconds: float
+    report: dict[str, Any]
+
+
+class Store:
+    """The results of one config's build, below one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._manifests = folder / ".stages"
+        self._partial = folder / ".partial"
+
+    def place(self, stage: str) -> Path:
+        """The folder of a stage's finished files."""
+        return self.folder / stage
+
+    def kept(self, stage: str) -> Kept | None:
+        """What is kept of a stage, whatever its key; None where nothing whole is."""
+        try:
+            raw = json.loads((self._manifests / f"{stage}.json").read_text(encoding="utf-8"))
+            if raw["format"] != FORMAT:
+                return None
+            return Kept(raw["parts"], raw["files"], raw["seconds"], raw["report"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def why_not_reused(self, stage: str, parts: KeyParts) -> list[str]:
+        """Why a stage has to run: the changed parts of its key, or the files that are not as they were; [] to reuse."""
+        kept = self.kept(stage)
+        if kept is None:
+            return ["no earlier result"]
+        changed = changed_parts(kept.parts, parts)
+        if changed:
+            return changed
+        return [f"file {stage}/{name} is not as it was written" for name in self._spoilt(stage, kept)]
+
+    def run(self, stage: str, parts: KeyParts, work: Callable[[Path], tuple[float, dict[str, Any]]]) -> Kept:
+        """Runs a stage in a folder of its own and keeps its result in place of the earlier one.
+
+        Args:
+            stage: its name, also the name of its folder.
+            parts: its key's parts.
+            work: writes the files below the folder it is given; returns the seconds it took and its report as JSON.
+        """
+        partial = self._partial / stage
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        try:
+            seconds, report = work(partial)
+            files = {str(p.relative_to(partial)): file_digest(p) for p in sorted(partial.rglob("*")) if p.is_file()}
+            self._manifests.mkdir(exist_ok=True)
+            manifest = self._manifests / f"{stage}.json"
+            manifest.unlink(missing_ok=True)
+            shutil.rmtree(self.place(stage), ignore_errors=True)
+            partial.rename(self.place(stage))
+            write_atomically(
+                manifest,
+                json.dumps(
+                    {
+                        "format": FORMAT,
+                        "key": key_of(parts),
+                        "parts": parts,
+                        "files": files,
+                        "seconds": seconds,
+                        "report": report,
+                    },
+                    indent=1,
+                ),
+            )
+        finally:
+            shutil.rmtree(self._partial, ignore_errors=True)
+        return Kept(parts, files, seconds, report)
+
+    def _spoilt(self, stage: str, kept: Kept) -> list[str]:
+        place = self.place(stage)
+        return [
+            name
+            for name, digest in kept.files.items()
+            if not (place / name).is_file() or file_digest(place / name) != digest
+        ]
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a file so that a reader sees either the earlier content or all of the new."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

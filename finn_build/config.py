@@ -1,0 +1,171 @@
+"""One TOML file a build: its tables, checked in full before anything runs."""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from finn_build.environment import configs_folder
+from finn_build.errors import UserError
+from models.spec import DataSpec, InputSpec, LoosePath, ModelSpec, Table, TrainSpec
+
+PART_NAMES = ("xc7z020clg400-1", "xc7z020clg484-1")
+
+
+class HardwareSpec(Table):
+    """`[hardware]`: the chip, the clock in MHz, and what leaves the accelerator."""
+
+    part: str = PART_NAMES[0]
+    clock_mhz: float = Field(default=100.0, ge=10, le=500)
+    head: Literal["cam", "tap", "logits"] = "cam"
+
+
+class FoldingSpec(Table):
+    """`[folding]`: a folding JSON, or the frames a second that FINN's SetFolding aims at."""
+
+    file: LoosePath | None = None
+    target_fps: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _one_of(self) -> "FoldingSpec":
+        if self.file is not None and self.target_fps is not None:
+            raise ValueError("give file or target_fps, not both")
+        return self
+
+    @property
+    def fps(self) -> float:
+        """What SetFolding aims at where there is no file."""
+        return 100.0 if self.target_fps is None else self.target_fps
+
+
+class CamSettings(Table):
+    """`[cam]`: the heatmap: its size in pixels, block, box threshold (a fraction of the peak) and sampling convention."""
+
+    output: int | None = Field(default=None, ge=1, le=1024)
+    backend: Literal["hls"] = "hls"
+    threshold: float = Field(default=0.5, ge=0, lt=1)
+    sampling: Literal["half-pixel", "top-left"] = "half-pixel"
+
+
+class Config(Table):
+    """A whole config file, its paths made absolute. `name` is the file's stem, under which results lie."""
+
+    name: str
+    file: Path
+    model: ModelSpec
+    input: InputSpec
+    data: DataSpec
+    train: TrainSpec = TrainSpec()
+    hardware: HardwareSpec = HardwareSpec()
+    folding: FoldingSpec = FoldingSpec()
+    cam: CamSettings = CamSettings()
+
+    @property
+    def cam_output(self) -> int:
+        """Height and width of the heatmap in pixels: the image's unless `[cam] output` says otherwise."""
+        return self.cam.output or self.input.size
+
+    @property
+    def labels(self) -> list[str]:
+        """Class names; numbers where the config has none."""
+        return self.data.labels or [str(index) for index in range(self.data.classes)]
+
+
+def config_names() -> list[str]:
+    """The configs that ship, sorted."""
+    return sorted(path.stem for path in configs_folder().glob("*.toml"))
+
+
+def load_config(name_or_path: str) -> Config:
+    """Reads a config: a name in `configs/`, or the path of a TOML file.
+
+    Raises:
+        UserError: there is no such config, the file is no TOML, or a key is unknown, misspelt or of the wrong type.
+    """
+    path = _find(name_or_path)
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(str(path), "a TOML file", str(error), "correct that line") from None
+    except OSError as error:
+        raise UserError(str(path), "a readable file", str(error), "correct the path or its permissions") from None
+    for reserved in ("name", "file"):
+        if reserved in tables:
+            raise _unknown_key(path, (reserved,), Config, tables[reserved])
+    try:
+        config = Config(name=path.stem, file=path, **tables)
+    except ValidationError as error:
+        raise _readable(path, error) from None
+    return _with_absolute_paths(config)
+
+
+def _find(name_or_path: str) -> Path:
+    as_path = Path(name_or_path)
+    if as_path.suffix == ".toml" or as_path.parent != Path():
+        if as_path.is_file():
+            return as_path.resolve()
+        raise UserError(name_or_path, "a config's TOML file", "no such file", "correct the path")
+    path = configs_folder() / f"{name_or_path}.toml"
+    if path.is_file():
+        return path.resolve()
+    near = difflib.get_close_matches(name_or_path, config_names(), n=1)
+    remedy = f"did you mean {near[0]}?" if near else "give the path of a TOML file, or one of those names"
+    raise UserError(f"config {name_or_path!r}", f"one of {', '.join(config_names())}", "no such name", remedy)
+
+
+def _with_absolute_paths(config: Config) -> Config:
+    base = config.file.parent
+
+    def resolved(table: Table, *names: str) -> dict[str, Path]:
+        values = {name: getattr(table, name) for name in names}
+        return {name: (base / value).resolve() for name, value in values.items() if value is not None}
+
+    return config.model_copy(
+        update={
+            "model": config.model.model_copy(update=resolved(config.model, "checkpoint", "path")),
+            "data": config.data.model_copy(update=resolved(config.data, "path")),
+            "folding": config.folding.model_copy(update=resolved(config.folding, "file")),
+        }
+    )
+
+
+def _readable(path: Path, error: ValidationError) -> UserError:
+    first = error.errors(include_url=False)[0]
+    location = tuple(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return _unknown_key(path, location, Config, first["input"])
+    place = f"{path.name}: {_dotted(location)}" if location else path.name
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        return UserError(place, "this key", "nothing", "add it")
+    if first["type"] == "value_error":
+        return UserError(place, "keys that agree", message, "correct the table")
+    return UserError(place, message.removeprefix("Input should be ").lower(), repr(first["input"]), "correct the value")
+
+
+def _unknown_key(path: Path, location: tuple[str, ...], root: type[BaseModel], value: Any) -> UserError:
+    table: type[BaseModel] = root
+    for part in location[:-1]:
+        nested = _table_of(table, part)
+        if nested is None:
+            break
+        table = nested
+    known = sorted(set(table.model_fields) - {"name", "file"} if table is root else table.model_fields)
+    near = difflib.get_close_matches(location[-1], known, n=1)
+    remedy = f"did you mean {near[0]}?" if near else "remove it"
+    kind = "table" if isinstance(value, dict) else "key"
+    return UserError(f"{path.name}: {_dotted(location)}", f"one of {', '.join(known)}", f"an unknown {kind}", remedy)
+
+
+def _table_of(table: type[BaseModel], key: str) -> type[BaseModel] | None:
+    field = table.model_fields.get(key)
+    if field is None:
+        return None
+    candidates = getattr(field.annotation, "__args__", (field.annotation,))
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+
+
+def _dotted(location: tuple[str, ...]) -> str:
+    return f"[{location[0]}]" + (f" {'.'.join(location[1:])}" if len(location) > 1 else "")

@@ -1,0 +1,32 @@
+"""The only file that reads environment variables: what a machine says of itself, and where this checkout lies."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The checkout: the folder of `configs/` and `models/`."""
+
+
+def configs_folder() -> Path:
+    """Where a config's name is looked up."""
+    return ROOT / "configs"
+
+
+def default_build_folder() -> Path:
+    """Where builds go unless `--out` says otherwise: `build/` of the checkout."""
+    return ROOT / "build"
+
+
+def data_folder() -> Path | None:
+    """The folder of data sets that `FINN_CAM_DATA` names; `--data` goes before it."""
+    return _folder("FINN_CAM_DATA")
+
+
+def models_folder() -> Path | None:
+    """The folder that `FINN_CAM_MODELS` names, looked in before a model is downloaded."""
+    return _folder("FINN_CAM_MODELS")
+
+
+def _folder(name: str) -> Path | None:
+    value = os.environ.get(name, "")
+    return Path(value).expanduser() if value else None

@@ -1,0 +1,128 @@
+"""Runs stages one after the other: reuses what is kept, runs what is not, tells what happens."""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from finn_build.cache.key import key_parts
+from finn_build.cache.store import Store
+from finn_build.stages.result import Progress, StageResult
+
+
+class Listener(Protocol):
+    """Who is told what happens: the console, or nobody in a test."""
+
+    def started(self, stage: str, title: str, reasons: list[str]) -> Progress:
+        """A stage begins, for these reasons; returns where it tells its progress."""
+
+    def finished(self, stage: "RunStage") -> None:
+        """A stage ended well, or was reused."""
+
+    def failed(self, stage: str, log: Path) -> None:
+        """A stage ended with an exception, which is on its way."""
+
+
+@dataclass(frozen=True)
+class RunStage:
+    """A stage of this run: its name, the seconds that its result took to make, and what it told."""
+
+    name: str
+    title: str
+    seconds: float
+    reused: bool
+    result: StageResult
+
+
+class UntilReached(Exception):
+    """The stage that `--until` names is done."""
+
+
+@dataclass
+class Runner:
+    """Runs one config's stages against its store.
+
+    Attributes:
+        store: where results lie.
+        listener: who is told.
+        until: the stage after which the run ends; None for the last.
+        force: stages that run even if their results could be used again.
+    """
+
+    store: Store
+    listener: Listener
+    until: str | None = None
+    force: frozenset[str] = frozenset()
+    done: list[RunStage] = field(default_factory=list)
+
+    def stage(
+        self,
+        name: str,
+        title: str,
+        function: Callable[..., StageResult],
+        inputs: Mapping[str, Path],
+        settings: Mapping[str, Any],
+    ) -> Path:
+        """Runs a stage, or reuses its result, and returns its folder.
+
+        Args:
+            name: of the stage and its folder.
+            title: what it does, in a few words.
+            function: called with inputs, settings, `out` and `progress`.
+            inputs: files and folders that it reads, by argument name.
+            settings: its other arguments.
+
+        Raises:
+            UntilReached: this was the stage to stop after.
+        """
+        parts = key_parts(function.__module__, inputs, settings)
+        reasons = ["forced"] if name in self.force else self.store.why_not_reused(name, parts)
+        kept = None if reasons else self.store.kept(name)
+        reused = kept is not None
+        if kept is None:
+            progress = self.listener.started(name, title, reasons)
+
+            def work(out: Path) -> tuple[float, dict[str, Any]]:
+                start = time.perf_counter()
+                with _output_into(self._log(name)):
+                    result = function(**inputs, **settings, out=out, progress=progress)
+                return time.perf_counter() - start, result.model_dump()
+
+            try:
+                kept = self.store.run(name, parts, work)
+            except BaseException:
+                self.listener.failed(name, self._log(name))
+                raise
+        run = RunStage(name, title, kept.seconds, reused, StageResult.model_validate(kept.report))
+        self.done.append(run)
+        self.listener.finished(run)
+        if name == self.until:
+            raise UntilReached(name)
+        return self.store.place(name)
+
+    def _log(self, stage: str) -> Path:
+        return self.store.folder / "logs" / f"{stage}.log"
+
+
+@contextlib.contextmanager
+def _output_into(log: Path) -> Iterator[None]:
+    """Sends what third-party code prints, to whichever stream and from whichever language, to a log."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(1), os.dup(2)]
+    try:
+        with log.open("w", encoding="utf-8") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+            yield
+            sys.stdout.flush()
+            sys.stderr.flush()
+    finally:
+        for descriptor, target in zip(kept, (1, 2), strict=True):
+            os.dup2(descriptor, target)
+            os.close(descriptor)
