@@ -132,7 +132,9 @@ def _with_absolute_paths(config: Config) -> Config:
 
 
 def _readable(path: Path, error: ValidationError) -> UserError:
-    first = error.errors(include_url=False)[0]
+    errors = error.errors(include_url=False)
+    # A misspelt key is also a missing one: the misspelling says more.
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
     location = tuple(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return _unknown_key(path, location, Config, first["input"])

@@ -30,3 +30,8 @@ def models_folder() -> Path | None:
 def _folder(name: str) -> Path | None:
     value = os.environ.get(name, "")
     return Path(value).expanduser() if value else None
+
+
+def keep_out_of_home() -> None:
+    """Tells libraries that keep caches in HOME by default to keep them below the build folder."""
+    os.environ.setdefault("MPLCONFIGDIR", str(default_build_folder() / ".cache" / "matplotlib"))

@@ -1,0 +1,76 @@
+"""`finn-cam`: its commands, and how a run ends."""
+
+import errno
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+from typer.exceptions import Abort, TyperException
+
+from finn_build.cli import build, data, doctor, evaluate, localize, report, train
+from finn_build.environment import keep_out_of_home
+from finn_build.errors import READABLE, CheckFailed, ToolFailed, UserError
+
+app = typer.Typer(
+    name="finn-cam",
+    help="Quantised ResNets on the PYNQ-Z2 that say what is in an image, and where.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("build")(build.build)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("localize")(localize.localize)
+app.command("data")(data.data)
+app.command("report")(report.report)
+app.command("doctor")(doctor.doctor)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs `finn-cam` and exits: 0 well, 1 a check failed, 2 a user's mistake or an interruption, 3 a tool failed."""
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one command and returns its exit code; every expected end is one line on standard error.
+
+    With `--json` an end that is no success is one JSON object on standard output as well.
+    """
+    keep_out_of_home()
+    command = typer.main.get_command(app)
+    try:
+        return int(command.main(arguments or ["--help"], prog_name="finn-cam", standalone_mode=False) or 0)
+    except (Abort, KeyboardInterrupt):
+        message, code = "interrupted; what was finished is kept, and the same command carries on from there", 2
+    except TyperException as error:
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context is not None else "finn-cam"
+        message, code = f"{error.format_message().rstrip('.')}; see {where} --help", 2
+    except READABLE as error:
+        message, code = str(error), 2
+    except (CheckFailed, ToolFailed) as error:
+        message, code = str(error), error.exit_code
+    except BrokenPipeError:
+        # Whoever read standard output has gone: nothing to say, and nowhere to say it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 2
+    except OSError as error:
+        message, code = _of_system(error), 2
+    print(f"finn-cam: {' '.join(message.split())}", file=sys.stderr)
+    if "--json" in arguments:
+        print(json.dumps({"error": message, "exit_code": code}))
+    return code
+
+
+def _of_system(error: OSError) -> str:
+    """A full disk, a missing permission and their like are the machine's user's to mend, so they get one line."""
+    place = str(error.filename) if error.filename else "file system"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return str(UserError(place, "free disk space", "a full disk", "free some, or give another folder with --out"))
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return str(UserError(place, "a place to read and write", error.strerror, "correct its permissions"))
+    if error.errno is None:
+        raise error
+    return str(UserError(place, "a working file", error.strerror, "correct the path"))

@@ -1,0 +1,132 @@
+"""`finn-cam doctor`: what this machine has of what the project uses, and what to do about the rest."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from finn_build.cache.key import tool_versions
+from finn_build.cli.build import JsonOption
+from finn_build.cli.console import standard_error
+from finn_build.environment import data_folder, default_build_folder
+
+FREE_GB_BUILD = 2
+VENDOR_TOOLS = ("vivado", "vitis_hls")
+SECONDS_A_TOOL = 60
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked for. `needed`: the build up to the bitfile does not work without it."""
+
+    name: str
+    found: str
+    ok: bool
+    needed: bool
+    remedy: str
+
+
+def doctor(as_json: JsonOption = False) -> int:
+    """Look for everything that the project uses: Python packages, compiler, disk, data, vendor tools."""
+    findings = [look() for look in LOOKS]
+    healthy = all(finding.ok for finding in findings if finding.needed)
+    if as_json:
+        print(json.dumps({"healthy": healthy, "findings": [asdict(finding) for finding in findings]}))
+        return 0 if healthy else 1
+    console = standard_error()
+    for finding in findings:
+        mark = "✓" if finding.ok else ("✗" if finding.needed else "–")
+        style = "green" if finding.ok else ("red" if finding.needed else "yellow")
+        remedy = "" if finding.ok else f"; {finding.remedy}"
+        console.print(f"{mark} {finding.name:<16} {finding.found}{remedy}", style=style)
+    console.print("everything up to the bitfile runs here" if healthy else "what is marked ✗ has to be mended first")
+    return 0 if healthy else 1
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding("Python", version, (3, 11) <= sys.version_info[:2] <= (3, 12), True, "use Python 3.11 or 3.12")
+
+
+def _packages() -> Finding:
+    versions = tool_versions()
+    absent = [name for name, version in versions.items() if version == "absent"]
+    found = ", ".join(f"{name} {version}" for name, version in versions.items() if name != "python")
+    return Finding("packages", found, not absent, True, f"missing: {', '.join(absent)}; run make setup")
+
+
+def _tool(name: str, arguments: list[str], needed: bool, remedy: str) -> Callable[[], Finding]:
+    def look() -> Finding:
+        path = shutil.which(name)
+        if path is None:
+            return Finding(name, "not found", False, needed, remedy)
+        return Finding(name, _first_line([path, *arguments]), True, needed, remedy)
+
+    return look
+
+
+def _first_line(command: list[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_A_TOOL, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"there, but does not answer ({type(error).__name__})"
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    return lines[0].strip() if lines else "there"
+
+
+def _disk() -> Finding:
+    folder = default_build_folder()
+    while not folder.exists():
+        folder = folder.parent
+    free_gb = shutil.disk_usage(folder).free / 1e9
+    return Finding("disk", f"{free_gb:.0f} GB free", free_gb >= FREE_GB_BUILD, True, f"free {FREE_GB_BUILD} GB")
+
+
+def _writable() -> Finding:
+    folder = default_build_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".doctor"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        return Finding("build folder", str(error), False, True, "correct its permissions, or use --out")
+    return Finding("build folder", f"{folder} is writable", True, True, "")
+
+
+def _data() -> Finding:
+    folder = data_folder()
+    if folder is not None and folder.is_dir():
+        return Finding("data sets", str(folder), True, False, "")
+    found = "FINN_CAM_DATA is not set" if folder is None else f"{folder} is no folder"
+    remedy = "accuracies are then not measured; finn-cam data cifar10 downloads one, --data DIR names yours"
+    return Finding("data sets", found, False, False, remedy)
+
+
+def _board_files() -> Finding:
+    vivado = shutil.which("vivado")
+    remedy = "they come with Vivado; wanted for the bitfile alone"
+    if vivado is None:
+        return Finding("board files", "not looked for: no Vivado", False, False, remedy)
+    store = Path(vivado).resolve().parent.parent / "data"
+    boards = sorted(path.name for path in store.glob("**/pynq-z2*") if path.is_dir())
+    return Finding("board files", ", ".join(boards) or "none for the PYNQ-Z2", bool(boards), False, remedy)
+
+
+_BITFILE = "wanted for the bitfile alone: the free edition of Vivado 2022.2 or 2024.2 serves, or the Docker flow"
+LOOKS: tuple[Callable[[], Finding], ...] = (
+    _python,
+    _packages,
+    _tool("g++", ["--version"], True, "sudo apt-get install g++"),
+    _tool("perl", ["-e", "print $^V"], True, "sudo apt-get install perl"),
+    _tool("make", ["--version"], True, "sudo apt-get install make"),
+    _disk,
+    _writable,
+    _data,
+    *(_tool(name, ["-version"], False, _BITFILE) for name in VENDOR_TOOLS),
+    _board_files,
+    _tool("docker", ["--version"], False, "wanted for the Docker flow alone"),
+)

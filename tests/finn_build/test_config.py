@@ -1,0 +1,73 @@
+"""A config is checked in full before anything runs, and a mistake is told in one line."""
+
+from pathlib import Path
+
+import pytest
+
+from finn_build.config import config_names, load_config
+from finn_build.errors import UserError
+
+GOOD = """
+[model]
+groups = { blocks = [1], channels = [8], strides = [1] }
+checkpoint = "weights.safetensors"
+
+[input]
+size = 16
+
+[data]
+dataset = "cifar10"
+classes = 3
+"""
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", config_names())
+def test_every_shipped_config_is_valid(name: str) -> None:
+    config = load_config(name)
+    assert config.name == name
+    assert len(config.labels) == config.data.classes
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    config = load_config(written(tmp_path, GOOD))
+    assert config.model.checkpoint == tmp_path / "weights.safetensors"
+    assert config.cam_output == 16
+    assert config.labels == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("size = 16", "sizes = 16"), ["[input] sizes", "did you mean size?"]),
+        (("[input]", "[inputs]"), ["[inputs]", "did you mean input?"]),
+        (("size = 16", 'size = "16"'), ["[input] size", "integer", "'16'"]),
+        (("size = 16", "size = 4"), ["[input] size", "greater than or equal to 8"]),
+        (("size = 16", ""), ["[input] size", "nothing", "add it"]),
+        (("classes = 3", 'classes = 3\nlabels = ["a"]'), ["1 labels for 3 classes"]),
+        (("strides = [1]", "strides = [1, 2]"), ["one entry a group"]),
+        (("[model]", 'name = "x"\n[model]'), ["[name]", "unknown key"]),
+        (("size = 16", "size = ="), ["a TOML file"]),
+        (("classes = 3", "classes = 3\n[folding]\nfile = 'a'\ntarget_fps = 3"), ["not both"]),
+        (("groups = {", 'source = "url"\ngroups = {'), ["[model] source", "'checkpoint' or 'onnx'"]),
+        (("blocks = [1]", "block = [1]"), ["[model] groups.block", "did you mean blocks?"]),
+    ],
+)
+def test_a_mistake_is_one_line(tmp_path: Path, change: tuple[str, str], words: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        load_config(written(tmp_path, GOOD.replace(*change)))
+    message = str(caught.value)
+    assert "\n" not in message
+    assert all(word in message for word in words), message
+
+
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UserError, match="did you mean ntu_resnet8_5w5a"):
+        load_config("ntu_resnet8_5w5")
+    with pytest.raises(UserError, match="no such file"):
+        load_config("nowhere/mine.toml")
