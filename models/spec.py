@@ -90,12 +90,38 @@ class DataSpec(Table):
 
 
 class TrainSpec(Table):
-    """`[train]`: the recipe. The defaults are the reference's."""
+    """`[train]`: the recipe. The defaults are the reference's: quantisers on from the first step.
+
+    With `float_epochs` the network is first trained with its quantisers off; `epochs` of quantisation-aware training
+    follow. In the last `freeze_epochs` of these the batch statistics and the activation scales stand still.
+    """
 
     epochs: int = Field(default=200, ge=1)
-    batch_size: int = Field(default=128, ge=1)
+    float_epochs: int = Field(default=0, ge=0)
+    freeze_epochs: int = Field(default=0, ge=0)
+    batch_size: int = Field(default=128, ge=2)
     learning_rate: float = Field(default=0.1, gt=0)
+    float_learning_rate: float = Field(default=0.1, gt=0)
+    scale_learning_rate: float = Field(default=0.01, ge=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)
+    nesterov: bool = False
     weight_decay: float = Field(default=5e-4, ge=0)
     schedule: Literal["cosine", "one-cycle"] = "cosine"
-    seed: int = 0
+    warmup: float = Field(default=0.3, gt=0, lt=1)
+    """The share of a one-cycle schedule in which the learning rate rises."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    distillation: float = Field(default=0.0, ge=0, le=1)
+    """The share of the loss that compares with the float network's answer; needs float_epochs."""
+    augment: Literal["crop-flip", "none"] = "crop-flip"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    held_out: int = Field(default=0, ge=0)
+    """Training images kept apart to choose by; the test set is only reported on."""
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "TrainSpec":
+        if self.freeze_epochs > self.epochs:
+            raise ValueError("freeze_epochs is at most epochs")
+        if self.distillation > 0 and self.float_epochs == 0:
+            raise ValueError("distillation needs float_epochs")
+        return self

@@ -1,0 +1,303 @@
+"""The quantised ResNet family: from ResNet8 with 16 channels to ResNet18, on 32×32 and on 224×224 images."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.errors import ModelError
+from models.quantisers import (
+    CodeRange,
+    PixelQuantiser,
+    SignedQuantiser,
+    UnsignedQuantiser,
+    WeightQuantiser,
+    best_scale,
+    fake_quantise,
+    qnn,
+    scale_parameter,
+)
+from models.spec import ModelSpec
+
+Activations = dict[str, Tensor]
+"""Every quantised activation by name, in the order of execution; NCHW."""
+
+
+class Arithmetic(Enum):
+    """How a network computes.
+
+    FLOAT: the same weights with all quantisers off. BREVITAS: Brevitas' own layers, what is exported.
+    TRAINING: the same values as BREVITAS (bit for bit in float32) through `fake_quantise`, which trains faster.
+    """
+
+    FLOAT = "float"
+    BREVITAS = "brevitas"
+    TRAINING = "training"
+
+
+class QuantConv(nn.Module):
+    """A convolution without bias whose weights are quantised, and its batch normalisation."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, bits: int) -> None:
+        super().__init__()
+        self.conv = qnn.QuantConv2d(
+            inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False,
+            weight_quant=WeightQuantiser, weight_bit_width=bits,
+        )  # fmt: skip
+        self.norm = nn.BatchNorm2d(outputs)
+        self.codes = CodeRange(bits, signed=True, narrow=True)
+        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor, arithmetic: Arithmetic) -> Tensor:
+        if arithmetic is Arithmetic.BREVITAS:
+            y = self.conv(x)
+        else:
+            y = F.conv2d(x, weights_of(self.conv, self.codes, arithmetic), None, self.conv.stride, self.conv.padding)
+        normalised: Tensor = self.norm(y)
+        return normalised
+
+
+def weights_of(layer: nn.Module, codes: CodeRange, arithmetic: Arithmetic) -> Tensor:
+    """The weights that a convolution or linear layer multiplies with: as they are, or quantised."""
+    weight = layer.weight
+    if not isinstance(weight, Tensor):
+        raise TypeError(f"{type(layer).__name__} has no weights")
+    if arithmetic is Arithmetic.FLOAT:
+        return weight
+    return fake_quantise(weight, scale_parameter(layer), codes, weight.numel())
+
+
+class QuantActivation(nn.Module):
+    """A ReLU with unsigned codes, or an identity with signed ones."""
+
+    def __init__(self, bits: int, signed: bool) -> None:
+        super().__init__()
+        self.codes = CodeRange(bits, signed=signed, narrow=False)
+        self.quant = (
+            qnn.QuantIdentity(act_quant=SignedQuantiser, bit_width=bits)
+            if signed
+            else qnn.QuantReLU(act_quant=UnsignedQuantiser, bit_width=bits)
+        )
+
+    def forward(self, x: Tensor, arithmetic: Arithmetic) -> Tensor:
+        if arithmetic is Arithmetic.FLOAT:
+            return x if self.codes.signed else F.relu(x)
+        if arithmetic is Arithmetic.TRAINING:
+            # Clamping at code 0 is the ReLU.
+            return fake_quantise(x, scale_parameter(self.quant), self.codes, x[0].numel())
+        quantised: Tensor = self.quant(x)
+        return quantised
+
+    @property
+    def scale(self) -> float:
+        """The step of one code."""
+        return float(self.quant.act_quant.scale().detach())
+
+
+class Block(nn.Module):
+    """Two 3×3 convolutions, and a shortcut that is a 1×1 convolution where the shape changes.
+
+    One shared signed quantiser serves both branches, so that their sum is a sum of integers at one scale.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, weight_bits: int, act_bits: int) -> None:
+        super().__init__()
+        self.first = QuantConv(inputs, outputs, 3, stride, weight_bits)
+        self.first_act = QuantActivation(act_bits, signed=False)
+        self.second = QuantConv(outputs, outputs, 3, 1, weight_bits)
+        changes = stride != 1 or inputs != outputs
+        self.shortcut = QuantConv(inputs, outputs, 1, stride, weight_bits) if changes else None
+        self.shared = QuantActivation(act_bits, signed=True)
+        self.out_act = QuantActivation(act_bits, signed=False)
+
+    def forward(self, x: Tensor, arithmetic: Arithmetic, name: str, record: Activations | None) -> Tensor:
+        hidden = self.first_act(self.first(x, arithmetic), arithmetic)
+        branch = self.shared(self.second(hidden, arithmetic), arithmetic)
+        shortcut = self.shared(x if self.shortcut is None else self.shortcut(x, arithmetic), arithmetic)
+        out: Tensor = self.out_act(branch + shortcut, arithmetic)
+        if record is not None:
+            record |= {
+                f"{name}.first_act": hidden,
+                f"{name}.branch": branch,
+                f"{name}.shortcut": shortcut,
+                f"{name}.out_act": out,
+            }
+        return out
+
+
+class QuantResNet(nn.Module):
+    """A residual network whose convolutions, activations and classifier are integers times a scale.
+
+    Args:
+        spec: `[model]` with source = "checkpoint".
+        classes: number of classes.
+    """
+
+    def __init__(self, spec: ModelSpec, classes: int) -> None:
+        super().__init__()
+        if spec.groups is None:
+            raise ModelError("[model]", "groups", f'source = "{spec.source}"', "describe the network's groups")
+        groups, act_bits = spec.groups, spec.act_bit_width
+        width = groups.channels[0]
+        imagenet = spec.stem == "imagenet"
+        self.spec = spec
+        self.classes = classes
+        self.arithmetic = Arithmetic.BREVITAS
+        self.pixels = qnn.QuantIdentity(act_quant=PixelQuantiser)
+        self.stem = QuantConv(3, width, 7 if imagenet else 3, 2 if imagenet else 1, spec.first_bit_width)
+        self.stem_act = QuantActivation(act_bits, signed=False)
+        self.stem_pool: nn.Module = nn.MaxPool2d(3, stride=2, padding=1) if imagenet else nn.Identity()
+        self.groups = nn.ModuleList()
+        for blocks, outputs, stride in zip(groups.blocks, groups.channels, groups.strides, strict=True):
+            group = nn.ModuleList()
+            for i in range(blocks):
+                group.append(Block(width, outputs, stride if i == 0 else 1, spec.weight_bit_width, act_bits))
+                width = outputs
+            self.groups.append(group)
+        self.fc = qnn.QuantLinear(
+            width, classes, bias=False, weight_quant=WeightQuantiser, weight_bit_width=spec.last_bit_width
+        )
+        self.fc_codes = CodeRange(spec.last_bit_width, signed=True, narrow=True)
+
+    def forward(self, x: Tensor, record: Activations | None = None) -> tuple[Tensor, Tensor]:
+        """Classify.
+
+        Args:
+            x: images / 255, float NCHW [N, 3, S, S] in [0, 1].
+            record: filled with every quantised activation if given.
+
+        Returns:
+            Logits float [N, classes], and the tap: the last block's output, float NCHW [N, C, h, w].
+        """
+        arithmetic = self.arithmetic
+        if arithmetic is Arithmetic.BREVITAS:
+            x = self.pixels(x)
+        x = self.stem_act(self.stem(x, arithmetic), arithmetic)
+        if record is not None:
+            record["stem_act"] = x
+        x = self.stem_pool(x)
+        for name, block in self.blocks():
+            x = block(x, arithmetic, name, record)
+        pooled = x.mean(dim=(2, 3))
+        if arithmetic is Arithmetic.BREVITAS:
+            return self.fc(pooled), x
+        return F.linear(pooled, weights_of(self.fc, self.fc_codes, arithmetic)), x
+
+    def blocks(self) -> Iterator[tuple[str, Block]]:
+        """The residual blocks with their names, first to last."""
+        for g, group in enumerate(self.groups):
+            if isinstance(group, nn.ModuleList):
+                for b, block in enumerate(group):
+                    if isinstance(block, Block):
+                        yield f"groups.{g}.{b}", block
+
+    def activations(self) -> Iterator[tuple[str, QuantActivation]]:
+        """The activation quantisers (the shared one of a block once) with their names, first to last."""
+        yield "stem_act", self.stem_act
+        for name, block in self.blocks():
+            yield f"{name}.first_act", block.first_act
+            yield f"{name}.shared", block.shared
+            yield f"{name}.out_act", block.out_act
+
+    def quantised_weights(self) -> Iterator[tuple[str, nn.Module, CodeRange]]:
+        """Every convolution and the classifier: name, layer, codes of its weights."""
+        for name, module in self.named_modules():
+            if isinstance(module, QuantConv):
+                yield f"{name}.conv", module.conv, module.codes
+        yield "fc", self.fc, self.fc_codes
+
+    @property
+    def last_block(self) -> Block:
+        """The block that gives the tap."""
+        return list(self.blocks())[-1][1]
+
+    def weight_count(self) -> int:
+        """Convolution and classifier weights."""
+        return sum(layer.weight.numel() for _, layer, _ in self.quantised_weights())  # type: ignore[misc,operator]
+
+    def scale_parameters(self) -> list[nn.Parameter]:
+        """Every learnt scale."""
+        layers: list[nn.Module] = [layer for _, layer, _ in self.quantised_weights()]
+        layers += [activation.quant for _, activation in self.activations()]
+        return [scale_parameter(layer) for layer in layers]
+
+    @contextmanager
+    def computing(self, arithmetic: Arithmetic) -> Iterator["QuantResNet"]:
+        """Compute in another way within the block."""
+        before = self.arithmetic
+        self.arithmetic = arithmetic
+        try:
+            yield self
+        finally:
+            self.arithmetic = before
+
+
+def build_network(spec: ModelSpec, classes: int) -> QuantResNet:
+    """Build the network of a config, in evaluation mode, with torch's current random state."""
+    return QuantResNet(spec, classes).eval()
+
+
+@torch.no_grad()
+def calibrate(network: QuantResNet, images: Tensor) -> None:
+    """Set every scale to the one with the least squared error, of the weights and of the float activations.
+
+    Args:
+        network: changed in place; its batch normalisation must have its statistics.
+        images: float NCHW [N, 3, S, S] in [0, 1].
+    """
+    for _, layer, codes in network.quantised_weights():
+        weight = layer.weight
+        if isinstance(weight, Tensor):
+            scale_parameter(layer).fill_(best_scale(weight.detach(), codes) * codes.threshold)
+    was_training = network.training
+    network.eval()
+    record: Activations = {}
+    with network.computing(Arithmetic.FLOAT):
+        network(images, record)
+    network.train(was_training)
+    for name, activation in network.activations():
+        block = name.removesuffix(".shared")
+        seen = [record[name]] if block == name else [record[f"{block}.branch"], record[f"{block}.shortcut"]]
+        values = torch.cat([tensor.flatten() for tensor in seen])
+        # 200,000 values place a scale as well as all of them do.
+        values = values[:: max(1, values.numel() // 200_000)]
+        scale = best_scale(values, activation.codes)
+        scale_parameter(activation.quant).fill_(scale * activation.codes.threshold)
+
+
+@torch.no_grad()
+def initialise_untrained(network: QuantResNet, seed: int, size: int, images: int = 16) -> None:
+    """Seeded random weights with statistics and scales that fit them: hardware can be sized without training.
+
+    Args:
+        network: changed in place.
+        seed: of weights and pictures.
+        size: image height and width in pixels.
+        images: how many random pictures the statistics are taken on.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for _, layer, _ in network.quantised_weights():
+        weight = layer.weight
+        if isinstance(weight, Tensor):
+            fan_in = weight[0].numel()
+            weight.copy_(torch.randn(weight.shape, generator=generator) * (2.0 / fan_in) ** 0.5)
+    coarse = torch.rand((images, 3, max(2, size // 8), max(2, size // 8)), generator=generator)
+    pictures = F.interpolate(coarse, size=(size, size), mode="bilinear", align_corners=False)
+    pictures = (pictures + 0.1 * torch.randn(pictures.shape, generator=generator)).clamp(0, 1)
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.weight.copy_(0.75 + 0.5 * torch.rand(norm.weight.shape, generator=generator))
+        norm.bias.copy_(0.25 * torch.randn(norm.bias.shape, generator=generator))
+        norm.momentum = None
+    network.train()
+    with network.computing(Arithmetic.FLOAT):
+        network(pictures)
+    network.eval()
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    calibrate(network, pictures)

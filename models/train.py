@@ -1,0 +1,404 @@
+"""Training: first with the quantisers off where the recipe says so, then quantisation-aware, resumable at every step."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.augment import crop_and_flip, draw_epoch
+from models.datasets.dataset import Dataset
+from models.errors import ModelError
+from models.evaluate import evaluate, to_input
+from models.network import Arithmetic, QuantResNet, build_network, calibrate
+from models.spec import ModelSpec, TrainSpec
+from models.tensors import restore
+from models.train_state import (
+    Position,
+    fingerprint,
+    load_state,
+    momentum_of,
+    save_state,
+    write_atomically,
+)
+
+CALIBRATION_IMAGES = 512
+PHASES = ("float", "quantised")
+REMEDY = "delete it to train from the start"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A training's progress, told after every batch.
+
+    Args:
+        phase: "float" or "quantised".
+        epoch, epochs: 0-based, of this phase.
+        step, steps: batches finished, of this epoch.
+        loss, accuracy: means over this epoch's batches so far; of the training images as augmented.
+        held_out: accuracy on the held-out images after the last finished epoch, or None.
+    """
+
+    phase: str
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    accuracy: float
+    held_out: float | None
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A finished training.
+
+    Args:
+        network: in evaluation mode, on the CPU.
+        images: how many images it was trained on, without the held-out ones.
+        held_out_float, held_out_quantised: accuracy on the held-out images after each phase, or None.
+        seconds: time spent training, over all sittings.
+        float_weights: the network's state after the float phase, or None.
+        log: one record for each epoch.
+    """
+
+    network: QuantResNet
+    images: int
+    held_out_float: float | None
+    held_out_quantised: float | None
+    seconds: float
+    float_weights: dict[str, Tensor] | None
+    log: list[dict[str, Any]]
+
+
+def learning_rate_at(progress: float, recipe: TrainSpec, peak: float) -> float:
+    """The learning rate at a share of a phase, 0 … 1.
+
+    Cosine falls from the peak to 0; one-cycle first rises linearly over `warmup`, then falls likewise.
+    """
+    if recipe.schedule == "one-cycle":
+        if progress < recipe.warmup:
+            return peak * (0.04 + 0.96 * progress / recipe.warmup)
+        progress = (progress - recipe.warmup) / (1 - recipe.warmup)
+    return peak * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def split_held_out(data: Dataset, recipe: TrainSpec) -> tuple[Dataset, Dataset]:
+    """The images to train on, and those to choose by: a seeded random part of `held_out` images."""
+    if recipe.held_out >= len(data) - recipe.batch_size:
+        raise ModelError(
+            "[train] held_out", f"less than {len(data)} images less a batch", str(recipe.held_out), "hold out fewer"
+        )
+    order = np.random.default_rng([recipe.seed]).permutation(len(data))
+    kept = len(data) - recipe.held_out
+    return data.subset(np.sort(order[:kept])), data.subset(np.sort(order[kept:]))
+
+
+class Training:
+    """One training in progress.
+
+    Args:
+        spec: the network.
+        recipe: how it is trained.
+        data: the training split.
+        folder: where state, float weights and metrics are written.
+        device: "cpu", "cuda" …
+        compiled: let torch.compile fuse the element-wise work with the quantisers on (needs g++; about twice as fast).
+        save_seconds: how often the state is written within an epoch; 0 after every batch.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        recipe: TrainSpec,
+        data: Dataset,
+        folder: Path,
+        device: str = "cpu",
+        compiled: bool = False,
+        save_seconds: float = 30.0,
+    ) -> None:
+        self.recipe, self.folder, self.device, self.save_seconds = recipe, folder, device, save_seconds
+        self.train_set, self.held_out = split_held_out(data, recipe)
+        self.steps = len(self.train_set) // recipe.batch_size
+        self.epochs = (recipe.float_epochs, recipe.epochs)
+        geometry = spec.model_dump(mode="json", include={"stem", "groups"} | {f for f in BIT_WIDTHS})
+        images = fingerprint(data.images, data.labels)
+        self.identity = fingerprint(geometry, recipe.model_dump(mode="json"), images, compiled)
+        float_recipe = recipe.model_dump(mode="json", exclude=QUANTISED_FIELDS)
+        geometry = spec.model_dump(mode="json", include={"stem", "groups"})
+        self.float_identity = fingerprint(geometry, float_recipe, images)
+        self.float_path = folder.parent / f"float-{self.float_identity[:16]}.safetensors"
+        self.state_path = folder / "state.safetensors"
+        self.metrics_path = folder / "metrics.jsonl"
+
+        torch.manual_seed(recipe.seed)
+        self.network = build_network(spec, len(data.names)).to(device=device, memory_format=torch.channels_last)
+        self.teacher: QuantResNet | None = None
+        self.forward: Callable[[Tensor], tuple[Tensor, Tensor]] = self.network
+        self.compiled = compiled
+        self.names = {parameter: name for name, parameter in self.network.named_parameters()}
+        self.position = Position()
+        self.optimizer = self._new_optimizer()
+        self._resume(spec)
+
+    def run(self, on_progress: Callable[[Progress], None] | None = None) -> TrainResult:
+        """Train to the end, from wherever the folder's state stands."""
+        self._write_metrics()
+        position = self.position
+        while position.phase < len(PHASES):
+            while position.epoch < self.epochs[position.phase]:
+                self._run_epoch(on_progress)
+            self._end_phase()
+        network = self.network.eval().to(device="cpu", memory_format=torch.contiguous_format)
+        network.arithmetic = Arithmetic.BREVITAS
+        float_weights = None
+        if self.recipe.float_epochs:
+            loaded = load_state(self.float_path, self.float_identity)
+            float_weights = loaded[1] if loaded else None
+        return TrainResult(
+            network=network,
+            images=len(self.train_set),
+            held_out_float=self._last_held_out("float"),
+            held_out_quantised=self._last_held_out("quantised"),
+            seconds=position.seconds,
+            float_weights=float_weights,
+            log=position.log,
+        )
+
+    def _run_epoch(self, on_progress: Callable[[Progress], None] | None) -> None:
+        recipe, position = self.recipe, self.position
+        size = self.train_set.images.shape[1]
+        draw = draw_epoch(len(self.train_set), size, recipe.seed, position.phase, position.epoch)
+        self._enter_epoch()
+        saved = time.monotonic()
+        while position.step < self.steps:
+            began = time.monotonic()
+            chosen = slice(position.step * recipe.batch_size, (position.step + 1) * recipe.batch_size)
+            order = draw.order[chosen]
+            images = self.train_set.images[order]
+            if recipe.augment == "crop-flip":
+                images = crop_and_flip(images, draw.rows[chosen], draw.columns[chosen], draw.flips[chosen])
+            self._step(images, self.train_set.labels[order])
+            position.step += 1
+            position.seconds += time.monotonic() - began
+            if position.step < self.steps and time.monotonic() - saved >= self.save_seconds:
+                self._save()
+                saved = time.monotonic()
+            if on_progress is not None:
+                on_progress(self._progress())
+        self._end_epoch()
+
+    def _step(self, images: np.ndarray[Any, np.dtype[np.uint8]], labels: np.ndarray[Any, np.dtype[np.int64]]) -> None:
+        recipe, position = self.recipe, self.position
+        done = (position.epoch * self.steps + position.step) / (self.epochs[position.phase] * self.steps)
+        peak = recipe.float_learning_rate if position.phase == 0 else recipe.learning_rate
+        rate = learning_rate_at(done, recipe, peak)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["relative"] if position.phase == 1 else rate
+        x = to_input(images, self.device)
+        y = torch.from_numpy(labels).to(self.device)
+        half = recipe.precision == "bfloat16"
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=half):
+            logits, _ = self.forward(x)
+            answer = self._teach(x)
+        logits = logits.float()
+        loss = F.cross_entropy(logits, y, label_smoothing=recipe.label_smoothing)
+        if answer is not None:
+            share = recipe.distillation
+            loss = (1 - share) * loss + share * F.cross_entropy(logits, answer)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        position.loss_sum += float(loss.detach()) * len(labels)
+        position.correct += int((logits.argmax(1) == y).sum())
+        position.seen += len(labels)
+
+    def _teach(self, x: Tensor) -> Tensor | None:
+        """The float network's class probabilities, where the recipe distils."""
+        if self.teacher is None:
+            return None
+        with torch.no_grad():
+            return self.teacher(x)[0].float().softmax(1)
+
+    def _enter_epoch(self) -> None:
+        """Set the modules for this epoch: arithmetic, what stands still, whose statistics move."""
+        position, recipe = self.position, self.recipe
+        frozen = position.phase == 1 and position.epoch >= recipe.epochs - recipe.freeze_epochs
+        self.network.arithmetic = Arithmetic.FLOAT if position.phase == 0 else Arithmetic.TRAINING
+        self.network.train()
+        if position.phase == 1 and self.compiled:
+            # With the quantisers off, the plain kernels are the faster ones.
+            self.forward = torch.compile(self.network)  # type: ignore[assignment]
+        for parameter in self.network.scale_parameters():
+            parameter.requires_grad_(position.phase == 1 and not frozen)
+        for module in self.network.modules():
+            if isinstance(module, nn.BatchNorm2d) and frozen:
+                module.eval()
+
+    def _end_epoch(self) -> None:
+        position, recipe = self.position, self.recipe
+        began = time.monotonic()
+        held_out = None
+        if len(self.held_out):
+            self.network.eval()
+            held_out = evaluate(self.network, self.held_out, device=self.device).accuracy
+        position.seconds += time.monotonic() - began
+        position.log.append(
+            {
+                "phase": PHASES[position.phase],
+                "epoch": position.epoch,
+                "loss": position.loss_sum / position.seen,
+                "train_accuracy": position.correct / position.seen,
+                "held_out_accuracy": held_out,
+                "seconds": round(position.seconds, 3),
+            }
+        )
+        position.epoch, position.step = position.epoch + 1, 0
+        position.loss_sum, position.correct, position.seen = 0.0, 0, 0
+        if position.epoch < self.epochs[position.phase]:
+            self._save()
+        self._write_metrics()
+
+    def _end_phase(self) -> None:
+        """Go to the next phase; scales are calibrated where the quantisers come on."""
+        position = self.position
+        if position.phase == 0:
+            if self.recipe.float_epochs:
+                save_state(self.float_path, self.float_identity, position, self.network.state_dict())
+            self._start_quantised()
+        else:
+            position.phase = 2
+        self._save()
+
+    def _start_quantised(self) -> None:
+        images = to_input(self.train_set.images[:CALIBRATION_IMAGES], self.device)
+        if not self.recipe.float_epochs:
+            # A network that was never trained has no statistics to calibrate on: take them from these images.
+            self.network.train()
+            with torch.no_grad(), self.network.computing(Arithmetic.FLOAT):
+                self.network(images)
+        calibrate(self.network.eval(), images)
+        self.position.phase, self.position.epoch = 1, 0
+        self.optimizer = self._new_optimizer()
+        self._load_teacher()
+
+    def _load_teacher(self) -> None:
+        if not self.recipe.distillation:
+            return
+        loaded = load_state(self.float_path, self.float_identity)
+        if loaded is None:
+            raise ModelError(str(self.float_path), "the float network to distil", "nothing there", "train from the start")
+        self.teacher = build_network(self.network.spec, self.network.classes)
+        restore(self.teacher, loaded[1], str(self.float_path), REMEDY)
+        self.teacher.to(device=self.device, memory_format=torch.channels_last)
+        self.teacher.arithmetic = Arithmetic.FLOAT
+
+    def _new_optimizer(self) -> torch.optim.SGD:
+        recipe = self.recipe
+        scales = {id(parameter) for parameter in self.network.scale_parameters()}
+        parameters = [parameter for parameter in self.network.parameters() if id(parameter) not in scales]
+        return torch.optim.SGD(
+            [
+                {"params": [p for p in parameters if p.dim() > 1], "weight_decay": recipe.weight_decay, "relative": 1.0},
+                {"params": [p for p in parameters if p.dim() == 1], "weight_decay": 0.0, "relative": 1.0},
+                {
+                    "params": self.network.scale_parameters(),
+                    "weight_decay": 0.0,
+                    "relative": recipe.scale_learning_rate / recipe.learning_rate,
+                },
+            ],
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+        )
+
+    def _save(self) -> None:
+        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        tensors |= momentum_of(self.optimizer, self.names)
+        save_state(self.state_path, self.identity, self.position, tensors)
+
+    def _resume(self, spec: ModelSpec) -> None:
+        state = load_state(self.state_path, self.identity)
+        if state is None:
+            self._take_float_weights()
+            return
+        self.position, tensors = state
+        momentum = {name.removeprefix("momentum."): t for name, t in tensors.items() if name.startswith("momentum.")}
+        weights = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
+        restore(self.network, weights, str(self.state_path), REMEDY)
+        for parameter, name in self.names.items():
+            if name in momentum:
+                buffer = momentum[name].to(self.device)
+                if buffer.dim() == 4:
+                    buffer = buffer.contiguous(memory_format=torch.channels_last)
+                self.optimizer.state[parameter]["momentum_buffer"] = buffer
+        if self.position.phase == 1:
+            self._load_teacher()
+
+    def _take_float_weights(self) -> None:
+        """Skip the float phase where another config of this family has been through the very same one."""
+        shared = load_state(self.float_path, self.float_identity) if self.recipe.float_epochs else None
+        if shared is not None:
+            self.position, weights = shared
+            restore(self.network, weights, str(self.float_path), REMEDY)
+
+    def _write_metrics(self) -> None:
+        lines = "".join(json.dumps(record) + "\n" for record in self.position.log)
+        write_atomically(self.metrics_path, lines.encode())
+
+    def _last_held_out(self, phase: str) -> float | None:
+        values: list[float | None] = [r["held_out_accuracy"] for r in self.position.log if r["phase"] == phase]
+        return values[-1] if values else None
+
+    def _progress(self) -> Progress:
+        position = self.position
+        return Progress(
+            phase=PHASES[position.phase],
+            epoch=position.epoch,
+            epochs=self.epochs[position.phase],
+            step=position.step,
+            steps=self.steps,
+            loss=position.loss_sum / position.seen,
+            accuracy=position.correct / position.seen,
+            held_out=position.log[-1]["held_out_accuracy"] if position.log else None,
+        )
+
+
+BIT_WIDTHS = ("weight_bit_width", "act_bit_width", "first_bit_width", "last_bit_width")
+QUANTISED_FIELDS = {"epochs", "freeze_epochs", "learning_rate", "scale_learning_rate", "distillation"}
+"""What the float phase does not depend on."""
+
+
+def train(
+    spec: ModelSpec,
+    recipe: TrainSpec,
+    data: Dataset,
+    folder: Path,
+    device: str = "cpu",
+    compiled: bool = False,
+    save_seconds: float = 30.0,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> TrainResult:
+    """Train a network, or go on with a training that was killed: the result is the same, bit for bit.
+
+    Args:
+        spec: `[model]`.
+        recipe: `[train]`.
+        data: the training split; `recipe.held_out` images of it are only used to choose by.
+        folder: where state, float weights and metrics.jsonl are written.
+        device: "cpu", "cuda" …
+        compiled: let torch.compile fuse the element-wise work with the quantisers on (needs g++).
+        save_seconds: how often the state is written within an epoch.
+        on_progress: called after every batch.
+
+    Raises:
+        ModelError: the folder holds the state of another training, or the recipe does not fit the images.
+    """
+    return Training(spec, recipe, data, folder, device, compiled, save_seconds).run(on_progress)
