@@ -10,7 +10,7 @@ from finn_build.report.words import compact, percent
 
 @dataclass(frozen=True)
 class Tile:
-    """A headline figure; `kind` is 'words' where the figure is none."""
+    """A headline figure; `kind` is 'words' where the figure is none, 'bad' where it should not be."""
 
     name: str
     figure: str
@@ -93,7 +93,9 @@ def _exact_tile(report: Report) -> Tile:
     wrong = sum(row.mismatches for row in rows)
     values = sum(row.values for row in rows)
     where = f"in {compact(values)} values of {len(rows)} comparisons, from the integer graph on"
-    return Tile("Exactness", f"{wrong:,}", where, unit="mismatch" if wrong == 1 else "mismatches")
+    return Tile(
+        "Exactness", f"{wrong:,}", where, unit="mismatch" if wrong == 1 else "mismatches", kind="bad" if wrong else ""
+    )
 
 
 def _cam_tile(report: Report) -> Tile:

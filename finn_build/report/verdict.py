@@ -1,6 +1,8 @@
 """A report in one line: what passed, what failed, and how much was compared."""
 
-from finn_build.report.schema import Check, Report
+from finn_build.report.schema import Check, Relation, Report
+
+SIGNS: dict[Relation, str] = {"<=": "≤", ">=": "≥", "==": "=", "<": "<", ">": ">"}
 
 
 def failures(report: Report) -> list[str]:
@@ -37,7 +39,7 @@ def exact_values(report: Report) -> int:
 def told_check(check: Check) -> str:
     """A check in words: its figure, its limit, and where it failed."""
     unit = f" {check.unit}" if check.unit else ""
-    limit = "" if check.limit is None else f", limit {check.relation} {told(check.limit)}{unit}"
+    limit = "" if check.limit is None else f", limit {SIGNS[check.relation]} {told(check.limit)}{unit}"
     detail = f" ({check.detail})" if check.detail else ""
     return f"{check.name} is {told(check.measured)}{unit}{limit}{detail}"
 

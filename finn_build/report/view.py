@@ -20,7 +20,6 @@ from finn_build.report.words import duration, percent, size_in_bytes
 
 MOST_FAILURES = 8
 PLUMBING = ("StreamingFIFO", "StreamingDataWidthConverter")
-SIGNS = {"<=": "≤", ">=": "≥", "==": "=", "<": "<", ">": ">"}
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def _total(layers: Sequence[HardwareLayer], resource: str) -> float | None:
 FILTERS: dict[str, Callable[..., Any]] = {
     "told": told,
     "small": _small,
-    "sign": lambda relation: SIGNS[relation],
+    "sign": lambda relation: verdicts.SIGNS[relation],
     "bytes": size_in_bytes,
     "types": layer_types,
     "share_of_interval": _share_of_interval,
@@ -181,7 +180,8 @@ def _stages(stages: Sequence[Stage]) -> list[dict[str, Any]]:
 def _chain_lead(stages: Sequence[Stage]) -> str:
     ran = [stage for stage in stages if not stage.reused]
     kept = len(stages) - len(ran)
-    parts = [f"{len(ran)} stages ran in {duration(sum(stage.seconds for stage in ran))}"] if ran else []
+    stages_ran = "1 stage" if len(ran) == 1 else f"{len(ran)} stages"
+    parts = [f"{stages_ran} ran in {duration(sum(stage.seconds for stage in ran))}"] if ran else []
     if kept:
         parts.append(f"{kept} reused what an earlier build had made (their times are from then)")
     return f"{'; '.join(parts)}."
