@@ -1,4 +1,4 @@
-"""The conditions under which a class activation map block computes a network's logits exactly, read off its QONNX graph."""
+"""The conditions under which a CAM block computes a network's logits exactly, read off its QONNX graph."""
 
 from dataclasses import dataclass
 
@@ -100,7 +100,7 @@ def check_cam_head(model: onnx.ModelProto) -> list[Check]:
         return Check(NAMES[number], measured, limit, passed)
 
     return [
-        check(0, "none" if pooling is None else pooling.op_type, "an average over height and width", _averages(graph, pooling)),
+        check(0, pooling.op_type if pooling else "none", "an average over height and width", _averages(graph, pooling)),
         check(1, "nothing" if requantiser is None else requantiser.node.name, "nothing", requantiser is None),
         check(
             2,
@@ -154,7 +154,7 @@ def require(checks: list[Check], place: str) -> None:
     for check in checks:
         if not check.passed:
             raise ModelError(
-                place, f"{check.name}: {check.limit}", check.measured, "change the network; as it is, it has no exact CAM head"
+                place, f"{check.name}: {check.limit}", check.measured, "change the network: it has no exact CAM head"
             )
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import onnx
@@ -129,13 +130,13 @@ def export_qonnx(network: QuantResNet, size: int, labels: Sequence[str], folder:
     place = "the exported network"
     checks = check_adds(model) + check_cam_head(model)
     require(checks, place)
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "fc_weight": head.fc_weight,
         "bias": head.bias,
-        "weight_scale": np.float64(head.weight_scale),
-        "tap_scale": np.float64(head.tap_scale),
+        "weight_scale": np.array(head.weight_scale, np.float64),
+        "tap_scale": np.array(head.tap_scale, np.float64),
         "tap_shape": np.array(head.tap_shape, np.int64),
-        "tap_bits": np.int64(head.tap_bits),
+        "tap_bits": np.array(head.tap_bits, np.int64),
         "labels": np.array(head.labels, np.str_),
     }
     buffer = io.BytesIO()

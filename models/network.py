@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from enum import Enum
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from models.errors import ModelError
 from models.quantisers import (
@@ -52,10 +52,13 @@ class QuantConv(nn.Module):
         nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor, arithmetic: Arithmetic) -> Tensor:
+        """Float NCHW to float NCHW."""
         if arithmetic is Arithmetic.BREVITAS:
             y = self.conv(x)
         else:
-            y = F.conv2d(x, weights_of(self.conv, self.codes, arithmetic), None, self.conv.stride, self.conv.padding)
+            y = functional.conv2d(
+                x, weights_of(self.conv, self.codes, arithmetic), None, self.conv.stride, self.conv.padding
+            )
         normalised: Tensor = self.norm(y)
         return normalised
 
@@ -83,8 +86,9 @@ class QuantActivation(nn.Module):
         )
 
     def forward(self, x: Tensor, arithmetic: Arithmetic) -> Tensor:
+        """Any shape to the same."""
         if arithmetic is Arithmetic.FLOAT:
-            return x if self.codes.signed else F.relu(x)
+            return x if self.codes.signed else functional.relu(x)
         if arithmetic is Arithmetic.TRAINING:
             # Clamping at code 0 is the ReLU.
             return fake_quantise(x, scale_parameter(self.quant), self.codes, x[0].numel())
@@ -114,6 +118,7 @@ class Block(nn.Module):
         self.out_act = QuantActivation(act_bits, signed=False)
 
     def forward(self, x: Tensor, arithmetic: Arithmetic, name: str, record: Activations | None) -> Tensor:
+        """Float NCHW to float NCHW; the activations are recorded as `name`.first_act and so on."""
         hidden = self.first_act(self.first(x, arithmetic), arithmetic)
         branch = self.shared(self.second(hidden, arithmetic), arithmetic)
         shortcut = self.shared(x if self.shortcut is None else self.shortcut(x, arithmetic), arithmetic)
@@ -184,7 +189,7 @@ class QuantResNet(nn.Module):
         pooled = x.mean(dim=(2, 3))
         if arithmetic is Arithmetic.BREVITAS:
             return self.fc(pooled), x
-        return F.linear(pooled, weights_of(self.fc, self.fc_codes, arithmetic)), x
+        return functional.linear(pooled, weights_of(self.fc, self.fc_codes, arithmetic)), x
 
     def blocks(self) -> Iterator[tuple[str, Block]]:
         """The residual blocks with their names, first to last."""
@@ -240,6 +245,14 @@ def build_network(spec: ModelSpec, classes: int) -> QuantResNet:
     return QuantResNet(spec, classes).eval()
 
 
+def channels_last(network: QuantResNet) -> QuantResNet:
+    """Lay the weights out in memory as the convolutions like them best; the values stay."""
+    for parameter in network.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network
+
+
 @torch.no_grad()
 def calibrate(network: QuantResNet, images: Tensor) -> None:
     """Set every scale to the one with the least squared error, of the weights and of the float activations.
@@ -285,7 +298,7 @@ def initialise_untrained(network: QuantResNet, seed: int, size: int, images: int
             fan_in = weight[0].numel()
             weight.copy_(torch.randn(weight.shape, generator=generator) * (2.0 / fan_in) ** 0.5)
     coarse = torch.rand((images, 3, max(2, size // 8), max(2, size // 8)), generator=generator)
-    pictures = F.interpolate(coarse, size=(size, size), mode="bilinear", align_corners=False)
+    pictures = functional.interpolate(coarse, size=(size, size), mode="bilinear", align_corners=False)
     pictures = (pictures + 0.1 * torch.randn(pictures.shape, generator=generator)).clamp(0, 1)
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]

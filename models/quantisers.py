@@ -1,7 +1,8 @@
 """The quantisers of the family, and a cheap way to train through them.
 
-Every scale is one learnt number: `scale = |value| / threshold`, where `value` is Brevitas' parameter and `threshold` the
-largest integer code (2^(b-1) for the signed, non-narrow activation quantiser). Calibration sets it, training moves it.
+Every scale is one learnt number: `scale = |value| / threshold`, where `value` is Brevitas' parameter and `threshold`
+the largest integer code (2^(b-1) for the signed, non-narrow activation quantiser). Calibration sets it, training moves
+it.
 """
 
 import math
@@ -14,9 +15,22 @@ from torch import Tensor, nn
 with warnings.catch_warnings():
     # Brevitas marks its own methods with torch.jit.ignore and names tensors, which torch 2.13 calls deprecated.
     warnings.simplefilter("ignore")
-    import brevitas.nn as qnn
+    from brevitas import nn as qnn
     from brevitas.inject.enum import RestrictValueType, ScalingImplType
     from brevitas.quant import Int8ActPerTensorFloat, Int8WeightPerTensorFloat, Uint8ActPerTensorFloat
+
+
+__all__ = [
+    "CodeRange",
+    "PixelQuantiser",
+    "SignedQuantiser",
+    "UnsignedQuantiser",
+    "WeightQuantiser",
+    "best_scale",
+    "fake_quantise",
+    "qnn",
+    "scale_parameter",
+]
 
 
 class WeightQuantiser(Int8WeightPerTensorFloat):  # type: ignore[misc]
@@ -65,8 +79,8 @@ class CodeRange:
         self.bits = bits
         self.signed = signed
         self.narrow = narrow
-        self.low = -(2 ** (bits - 1)) + int(narrow) if signed else 0
-        self.high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
+        self.low: int = -(2 ** (bits - 1)) + int(narrow) if signed else 0
+        self.high: int = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
         self.threshold = max(self.high, -self.low)
 
 
@@ -138,11 +152,12 @@ def best_scale(x: Tensor, codes: CodeRange, candidates: int = 60) -> float:
         codes: the quantiser's codes.
         candidates: how many fractions between 1/5 and 1 are tried.
     """
-    largest = float(x.abs().max()) if codes.signed else float(x.max())
+    largest: float = x.abs().max().item() if codes.signed else x.max().item()
     if not largest > 0:
         # A dead layer still needs a scale that can be written down.
         return 1.0 / codes.threshold
-    best, best_error = largest / codes.high, math.inf
+    best: float = largest / codes.high
+    best_error = math.inf
     for i in range(candidates):
         scale = largest * (0.2 + 0.8 * (i + 1) / candidates) / codes.high
         error = float(((x / scale).round().clamp(codes.low, codes.high) * scale - x).square().mean())

@@ -1,7 +1,6 @@
-"""Training: first with the quantisers off where the recipe says so, then quantisation-aware, resumable at every step."""
+"""Training: with the quantisers off where the recipe says so, then quantisation-aware, resumable at every step."""
 
 import json
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,28 +9,22 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from models.augment import crop_and_flip, draw_epoch
 from models.datasets.dataset import Dataset
 from models.errors import ModelError
 from models.evaluate import evaluate, to_input
-from models.network import Arithmetic, QuantResNet, build_network, calibrate
+from models.network import Arithmetic, QuantResNet, build_network, calibrate, channels_last
 from models.spec import ModelSpec, TrainSpec
 from models.tensors import restore
-from models.train_state import (
-    Position,
-    fingerprint,
-    load_state,
-    momentum_of,
-    save_state,
-    write_atomically,
-)
+from models.train_recipe import PHASES, identities, learning_rate_at, new_optimizer, split_held_out
+from models.train_state import Position, load_state, momentum_of, save_state, write_atomically
 
 CALIBRATION_IMAGES = 512
-PHASES = ("float", "quantised")
 REMEDY = "delete it to train from the start"
+RESTART = "delete this training's folder to train from the start"
 
 
 @dataclass(frozen=True)
@@ -78,29 +71,6 @@ class TrainResult:
     log: list[dict[str, Any]]
 
 
-def learning_rate_at(progress: float, recipe: TrainSpec, peak: float) -> float:
-    """The learning rate at a share of a phase, 0 … 1.
-
-    Cosine falls from the peak to 0; one-cycle first rises linearly over `warmup`, then falls likewise.
-    """
-    if recipe.schedule == "one-cycle":
-        if progress < recipe.warmup:
-            return peak * (0.04 + 0.96 * progress / recipe.warmup)
-        progress = (progress - recipe.warmup) / (1 - recipe.warmup)
-    return peak * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def split_held_out(data: Dataset, recipe: TrainSpec) -> tuple[Dataset, Dataset]:
-    """The images to train on, and those to choose by: a seeded random part of `held_out` images."""
-    if recipe.held_out >= len(data) - recipe.batch_size:
-        raise ModelError(
-            "[train] held_out", f"less than {len(data)} images less a batch", str(recipe.held_out), "hold out fewer"
-        )
-    order = np.random.default_rng([recipe.seed]).permutation(len(data))
-    kept = len(data) - recipe.held_out
-    return data.subset(np.sort(order[:kept])), data.subset(np.sort(order[kept:]))
-
-
 class Training:
     """One training in progress.
 
@@ -108,7 +78,8 @@ class Training:
         spec: the network.
         recipe: how it is trained.
         data: the training split.
-        folder: where state, float weights and metrics are written.
+        folder: where state and metrics.jsonl are written.
+        float_folder: where the weights of the float phase are kept, for other configs that share it; else `folder`.
         device: "cpu", "cuda" …
         compiled: let torch.compile fuse the element-wise work with the quantisers on (needs g++; about twice as fast).
         save_seconds: how often the state is written within an epoch; 0 after every batch.
@@ -120,6 +91,7 @@ class Training:
         recipe: TrainSpec,
         data: Dataset,
         folder: Path,
+        float_folder: Path | None = None,
         device: str = "cpu",
         compiled: bool = False,
         save_seconds: float = 30.0,
@@ -128,24 +100,19 @@ class Training:
         self.train_set, self.held_out = split_held_out(data, recipe)
         self.steps = len(self.train_set) // recipe.batch_size
         self.epochs = (recipe.float_epochs, recipe.epochs)
-        geometry = spec.model_dump(mode="json", include={"stem", "groups"} | {f for f in BIT_WIDTHS})
-        images = fingerprint(data.images, data.labels)
-        self.identity = fingerprint(geometry, recipe.model_dump(mode="json"), images, compiled)
-        float_recipe = recipe.model_dump(mode="json", exclude=QUANTISED_FIELDS)
-        geometry = spec.model_dump(mode="json", include={"stem", "groups"})
-        self.float_identity = fingerprint(geometry, float_recipe, images)
-        self.float_path = folder.parent / f"float-{self.float_identity[:16]}.safetensors"
+        self.identity, self.float_identity = identities(spec, recipe, data, compiled)
+        self.float_path = (float_folder or folder) / f"float-{self.float_identity[:16]}.safetensors"
         self.state_path = folder / "state.safetensors"
         self.metrics_path = folder / "metrics.jsonl"
 
         torch.manual_seed(recipe.seed)
-        self.network = build_network(spec, len(data.names)).to(device=device, memory_format=torch.channels_last)
+        self.network = channels_last(build_network(spec, len(data.names)).to(device))
         self.teacher: QuantResNet | None = None
         self.forward: Callable[[Tensor], tuple[Tensor, Tensor]] = self.network
         self.compiled = compiled
         self.names = {parameter: name for name, parameter in self.network.named_parameters()}
         self.position = Position()
-        self.optimizer = self._new_optimizer()
+        self.optimizer = new_optimizer(self.network, self.recipe)
         self._resume(spec)
 
     def run(self, on_progress: Callable[[Progress], None] | None = None) -> TrainResult:
@@ -156,7 +123,7 @@ class Training:
             while position.epoch < self.epochs[position.phase]:
                 self._run_epoch(on_progress)
             self._end_phase()
-        network = self.network.eval().to(device="cpu", memory_format=torch.contiguous_format)
+        network = self.network.eval().to("cpu")
         network.arithmetic = Arithmetic.BREVITAS
         float_weights = None
         if self.recipe.float_epochs:
@@ -209,10 +176,10 @@ class Training:
             logits, _ = self.forward(x)
             answer = self._teach(x)
         logits = logits.float()
-        loss = F.cross_entropy(logits, y, label_smoothing=recipe.label_smoothing)
+        loss = functional.cross_entropy(logits, y, label_smoothing=recipe.label_smoothing)
         if answer is not None:
             share = recipe.distillation
-            loss = (1 - share) * loss + share * F.cross_entropy(logits, answer)
+            loss = (1 - share) * loss + share * functional.cross_entropy(logits, answer)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
@@ -225,7 +192,8 @@ class Training:
         if self.teacher is None:
             return None
         with torch.no_grad():
-            return self.teacher(x)[0].float().softmax(1)
+            logits: Tensor = self.teacher(x)[0]
+        return logits.float().softmax(1)
 
     def _enter_epoch(self) -> None:
         """Set the modules for this epoch: arithmetic, what stands still, whose statistics move."""
@@ -233,9 +201,9 @@ class Training:
         frozen = position.phase == 1 and position.epoch >= recipe.epochs - recipe.freeze_epochs
         self.network.arithmetic = Arithmetic.FLOAT if position.phase == 0 else Arithmetic.TRAINING
         self.network.train()
-        if position.phase == 1 and self.compiled:
+        if position.phase == 1 and self.compiled and self.forward is self.network:
             # With the quantisers off, the plain kernels are the faster ones.
-            self.forward = torch.compile(self.network)  # type: ignore[assignment]
+            self.forward = torch.compile(self.network)
         for parameter in self.network.scale_parameters():
             parameter.requires_grad_(position.phase == 1 and not frozen)
         for module in self.network.modules():
@@ -243,7 +211,7 @@ class Training:
                 module.eval()
 
     def _end_epoch(self) -> None:
-        position, recipe = self.position, self.recipe
+        position = self.position
         began = time.monotonic()
         held_out = None
         if len(self.held_out):
@@ -286,7 +254,7 @@ class Training:
                 self.network(images)
         calibrate(self.network.eval(), images)
         self.position.phase, self.position.epoch = 1, 0
-        self.optimizer = self._new_optimizer()
+        self.optimizer = new_optimizer(self.network, self.recipe)
         self._load_teacher()
 
     def _load_teacher(self) -> None:
@@ -294,30 +262,11 @@ class Training:
             return
         loaded = load_state(self.float_path, self.float_identity)
         if loaded is None:
-            raise ModelError(str(self.float_path), "the float network to distil", "nothing there", "train from the start")
+            raise ModelError(str(self.float_path), "the float network to distil", "nothing there", RESTART)
         self.teacher = build_network(self.network.spec, self.network.classes)
         restore(self.teacher, loaded[1], str(self.float_path), REMEDY)
-        self.teacher.to(device=self.device, memory_format=torch.channels_last)
+        channels_last(self.teacher.to(self.device))
         self.teacher.arithmetic = Arithmetic.FLOAT
-
-    def _new_optimizer(self) -> torch.optim.SGD:
-        recipe = self.recipe
-        scales = {id(parameter) for parameter in self.network.scale_parameters()}
-        parameters = [parameter for parameter in self.network.parameters() if id(parameter) not in scales]
-        return torch.optim.SGD(
-            [
-                {"params": [p for p in parameters if p.dim() > 1], "weight_decay": recipe.weight_decay, "relative": 1.0},
-                {"params": [p for p in parameters if p.dim() == 1], "weight_decay": 0.0, "relative": 1.0},
-                {
-                    "params": self.network.scale_parameters(),
-                    "weight_decay": 0.0,
-                    "relative": recipe.scale_learning_rate / recipe.learning_rate,
-                },
-            ],
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            nesterov=recipe.nesterov,
-        )
 
     def _save(self) -> None:
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
@@ -371,16 +320,12 @@ class Training:
         )
 
 
-BIT_WIDTHS = ("weight_bit_width", "act_bit_width", "first_bit_width", "last_bit_width")
-QUANTISED_FIELDS = {"epochs", "freeze_epochs", "learning_rate", "scale_learning_rate", "distillation"}
-"""What the float phase does not depend on."""
-
-
 def train(
     spec: ModelSpec,
     recipe: TrainSpec,
     data: Dataset,
     folder: Path,
+    float_folder: Path | None = None,
     device: str = "cpu",
     compiled: bool = False,
     save_seconds: float = 30.0,
@@ -392,7 +337,8 @@ def train(
         spec: `[model]`.
         recipe: `[train]`.
         data: the training split; `recipe.held_out` images of it are only used to choose by.
-        folder: where state, float weights and metrics.jsonl are written.
+        folder: where state and metrics.jsonl are written.
+        float_folder: where the weights of the float phase are kept, for other configs that share it; else `folder`.
         device: "cpu", "cuda" …
         compiled: let torch.compile fuse the element-wise work with the quantisers on (needs g++).
         save_seconds: how often the state is written within an epoch.
@@ -401,4 +347,4 @@ def train(
     Raises:
         ModelError: the folder holds the state of another training, or the recipe does not fit the images.
     """
-    return Training(spec, recipe, data, folder, device, compiled, save_seconds).run(on_progress)
+    return Training(spec, recipe, data, folder, float_folder, device, compiled, save_seconds).run(on_progress)

@@ -61,7 +61,7 @@ def fingerprint(*parts: Any) -> str:
     for part in parts:
         if isinstance(part, np.ndarray):
             digest.update(f"{part.dtype}{part.shape}".encode())
-            digest.update(np.ascontiguousarray(part))
+            digest.update(np.ascontiguousarray(part).data)
         else:
             digest.update(json.dumps(part, sort_keys=True).encode())
     return digest.hexdigest()
@@ -102,10 +102,11 @@ def load_state(path: Path, identity: str) -> tuple[Position, dict[str, Tensor]] 
     return position, tensors
 
 
-def momentum_of(optimizer: torch.optim.Optimizer, names: Mapping[Tensor, str]) -> dict[str, Tensor]:
+def momentum_of(optimizer: torch.optim.Optimizer, names: Mapping[torch.nn.Parameter, str]) -> dict[str, Tensor]:
     """An SGD optimiser's momentum by parameter name."""
     return {
-        f"momentum.{names[parameter]}": state["momentum_buffer"]
-        for parameter, state in optimizer.state.items()
-        if state.get("momentum_buffer") is not None
+        f"momentum.{name}": optimizer.state[parameter]["momentum_buffer"]
+        for parameter, name in names.items()
+        # A parameter that was never stepped has none, or None.
+        if optimizer.state.get(parameter, {}).get("momentum_buffer") is not None
     }

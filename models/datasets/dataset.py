@@ -45,5 +45,6 @@ def require_folder(folder: Path, what: str) -> Path:
     """
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing there"
-        raise ModelError(str(folder), what, found, "name the folder with --data, or fetch one with finn-cam data cifar10")
+        remedy = "name the folder with --data, or fetch one with finn-cam data cifar10"
+        raise ModelError(str(folder), what, found, remedy)
     return folder

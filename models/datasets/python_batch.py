@@ -85,7 +85,7 @@ def read_python_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]
         ModelError: the file is truncated, corrupt, or wants anything imported.
     """
     try:
-        batch = _BatchReader(io.BytesIO(path.read_bytes()), encoding="latin1").load()  # noqa: S301 - restricted
+        batch = _BatchReader(io.BytesIO(path.read_bytes()), encoding="latin1").load()
         pixels, labels = batch["data"], batch["labels"]
         if not isinstance(pixels, _Pixels) or not isinstance(labels, list):
             raise pickle.UnpicklingError("data or labels of another type")

@@ -1,0 +1,123 @@
+"""Trained weights as they ship: a safetensors file that says what it holds."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from models.errors import ModelError
+from models.network import QuantResNet, build_network
+from models.spec import ModelSpec
+from models.tensors import restore
+from models.train_state import write_atomically
+
+FORMAT = "finn-cam checkpoint 1"
+GEOMETRY = ("stem", "groups", "weight_bit_width", "act_bit_width", "first_bit_width", "last_bit_width")
+
+
+@dataclass(frozen=True)
+class CheckpointFacts:
+    """How a checkpoint came about.
+
+    Args:
+        labels: the classes' names, in label order.
+        size: image height and width in pixels.
+        dataset: the images in words, as "CIFAR-10 (JPEG copy)".
+        train_images, held_out_images, test_images: how many were learnt from, chosen by and reported on.
+        recipe: the `[train]` table.
+        hardware: in general words, as "2 CPU cores".
+        seconds: time spent training.
+        held_out_accuracy: fraction, or None.
+        test_accuracy: fractions by arithmetic: "float" (same weights, quantisers off) and "quantised".
+    """
+
+    labels: list[str]
+    size: int
+    dataset: str
+    train_images: int
+    held_out_images: int
+    test_images: int
+    recipe: dict[str, Any]
+    hardware: str
+    seconds: float
+    held_out_accuracy: float | None
+    test_accuracy: dict[str, float]
+
+
+def geometry_of(spec: ModelSpec) -> dict[str, Any]:
+    """The part of `[model]` that a checkpoint has to agree with."""
+    return spec.model_dump(mode="json", include=set(GEOMETRY))
+
+
+def save_checkpoint(path: Path, network: QuantResNet, facts: CheckpointFacts) -> None:
+    """Write weights, statistics and scales with the facts about them, atomically.
+
+    Raises:
+        ModelError: the place cannot be written.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
+    metadata = {
+        "format": FORMAT,
+        "model": json.dumps(geometry_of(network.spec), sort_keys=True),
+        "facts": json.dumps(asdict(facts), sort_keys=True),
+    }
+    write_atomically(path, save(tensors, metadata))
+
+
+def load_checkpoint(path: Path, spec: ModelSpec, classes: int) -> tuple[QuantResNet, CheckpointFacts]:
+    """Build a config's network and load its weights.
+
+    Args:
+        path: written by `save_checkpoint`.
+        spec: `[model]`.
+        classes: number of classes.
+
+    Returns:
+        The network in evaluation mode, whose outputs are bit for bit those it was saved with, and the facts.
+
+    Raises:
+        ModelError: the file is missing, truncated or corrupt, or holds another network; the first difference is named.
+    """
+    model, facts, tensors = _read(path)
+    remedy = "name the checkpoint of this network, or train it with finn-cam train"
+    for field, wanted in geometry_of(spec).items():
+        if model.get(field) != wanted:
+            raise ModelError(str(path), f"{field} = {_plain(wanted)}", _plain(model.get(field)), remedy)
+    network = build_network(spec, classes)
+    restore(network, tensors, str(path), remedy)
+    return network, facts
+
+
+def read_facts(path: Path) -> CheckpointFacts:
+    """What a checkpoint says of itself, without building its network.
+
+    Raises:
+        ModelError: the file is missing, truncated or corrupt.
+    """
+    return _read(path)[1]
+
+
+def _read(path: Path) -> tuple[dict[str, Any], CheckpointFacts, dict[str, Tensor]]:
+    remedy = "fetch the file again, or train it with finn-cam train"
+    if not path.is_file():
+        raise ModelError(str(path), "a checkpoint", "no such file", remedy)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelError(str(path), "a safetensors file", str(error), remedy) from error
+    if metadata.get("format") != FORMAT:
+        raise ModelError(str(path), FORMAT, metadata.get("format", "another kind of file"), remedy)
+    try:
+        return json.loads(metadata["model"]), CheckpointFacts(**json.loads(metadata["facts"])), tensors
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(str(path), "readable metadata", str(error), remedy) from error
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value).replace('"', "")
