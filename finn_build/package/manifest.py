@@ -1,0 +1,132 @@
+"""`manifest.json`: what a package holds and how its accelerator is spoken to.
+
+Later files (driver, bitfile) are added to a package; the names and keys here stay.
+"""
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+MANIFEST = "manifest.json"
+README = "README.md"
+WITHOUT_BITFILE = "without bitfile"
+MISSING = (
+    "the bitfile (.bit) and its hardware description (.hwh): Vivado and Vitis HLS make them from `hardware/`",
+    "the board's driver and its self-test",
+)
+"""What a package lacks until a vendor tool has run."""
+
+REGISTERS: tuple[tuple[str, int, Literal["read", "write"], str], ...] = (
+    ("class_select", 0x10, "write", "class whose map is shown; 0xFFFFFFFF: the class with the highest logit"),
+    ("gate", 0x18, "write", "int32: a frame whose shown class's logit is lower is sent as zeros"),
+    ("weight_bank", 0x20, "write", "active bank of FC weights, 0 or 1"),
+    ("build_id", 0x30, "read", "the build id of this manifest"),
+)
+WEIGHTS_OFFSET = 0x1000
+WEIGHT_BANKS = 2
+
+
+def safe_path(value: str) -> str:
+    """A file's path in the package: relative, forward slashes, never leaving it.
+
+    Raises:
+        ValueError: any other path.
+    """
+    parts = value.split("/")
+    forbidden = "\\" in value or ":" in value or any(ord(letter) < 32 for letter in value)
+    if forbidden or any(part in ("", ".", "..") for part in parts):
+        raise ValueError(f"{value!r} is no path below the package")
+    return value
+
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+FilePath = Annotated[str, AfterValidator(safe_path)]
+
+
+class Table(BaseModel):
+    """A table of the manifest: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PackedFile(Table):
+    """A file of the package."""
+
+    path: FilePath
+    bytes: Annotated[int, Field(ge=0)]
+    sha256: Sha256
+
+
+class Register(Table):
+    """A 32-bit AXI-lite register of the CAM block, sampled at a frame's first beat."""
+
+    name: str
+    offset: int
+    access: Literal["read", "write"]
+    meaning: str
+
+
+class WeightMemory(Table):
+    """FC weights and biases behind AXI-lite: bank b starts at `offset + 4·b·words`.
+
+    Words are little-endian uint32. The INT8 weight of class c and channel k is byte c·channels + k of its bank; after
+    the weights, filled to a whole word, one int32 bias a class follows if the block has biases.
+    """
+
+    offset: int
+    banks: int
+    words: int
+    file: FilePath
+
+
+class Packet(Table):
+    """What leaves the accelerator for an image: `bytes` is L; `maps` heatmaps of `height` × `width` bytes."""
+
+    bytes: int
+    version: int
+    header_bytes: int
+    classes: int
+    maps: int
+    height: int
+    width: int
+
+
+class Input(Table):
+    """What the accelerator is fed: raw pixels."""
+
+    shape: tuple[int, int, int, int]
+    type: Literal["UINT8"] = "UINT8"
+    layout: Literal["NHWC"] = "NHWC"
+    channel_order: Literal["RGB"] = "RGB"
+
+
+class Manifest(Table):
+    """All of it. `bitfile` is the bitfile's path, null as long as `state` says 'without bitfile'."""
+
+    format: Literal[1] = 1
+    config: str
+    build_id: Annotated[str, Field(pattern="^0x[0-9a-f]{8}$")]
+    state: str
+    bitfile: FilePath | None = None
+    missing: tuple[str, ...] = MISSING
+    part: str
+    clock_mhz: float
+    head: str
+    input: Input
+    packet: Packet | None
+    registers: tuple[Register, ...]
+    weights: WeightMemory | None
+    versions: dict[str, str]
+    files: tuple[PackedFile, ...]
+
+
+def to_json(value: Any) -> bytes:
+    """JSON as the package holds it: indented, with a newline at the end, the same bytes for the same value."""
+    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def registers(runtime_weights: bool) -> tuple[Register, ...]:
+    """The CAM block's register map; without a weight memory there is no bank to choose."""
+    wanted = [entry for entry in REGISTERS if runtime_weights or entry[0] != "weight_bank"]
+    return tuple(Register(name=n, offset=o, access=a, meaning=text) for n, o, a, text in wanted)
