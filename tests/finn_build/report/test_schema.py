@@ -159,3 +159,9 @@ def test_the_verdict_names_what_failed(report: Report) -> None:
     assert exact_values(failed) == 97
     for change in ({"verification": (row,)}, {"stages": (stage,)}, {"layers": (layer,)}, {"stopped": "killed"}):
         assert not report.model_copy(update=change).passed
+
+
+def test_the_manual_names_every_key() -> None:
+    manual = (Path(__file__).resolve().parents[3] / "docs/results.md").read_text(encoding="utf-8")
+    for key in Report.model_fields:
+        assert f"`{key}`" in manual or f"`{key}[]`" in manual, key
