@@ -16,6 +16,7 @@ from models.tensors import restore
 from models.train_state import write_atomically
 
 FORMAT = "finn-cam checkpoint 1"
+METADATA = "finn_cam"
 GEOMETRY = ("stem", "groups", "weight_bit_width", "act_bit_width", "first_bit_width", "last_bit_width")
 
 
@@ -60,12 +61,9 @@ def save_checkpoint(path: Path, network: QuantResNet, facts: CheckpointFacts) ->
         ModelError: the place cannot be written.
     """
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
-    metadata = {
-        "format": FORMAT,
-        "model": json.dumps(geometry_of(network.spec), sort_keys=True),
-        "facts": json.dumps(asdict(facts), sort_keys=True),
-    }
-    write_atomically(path, save(tensors, metadata))
+    about = {"format": FORMAT, "model": geometry_of(network.spec), "facts": asdict(facts)}
+    # One entry: safetensors writes several in an order of its own, and the same network would not be the same bytes.
+    write_atomically(path, save(tensors, {METADATA: json.dumps(about, sort_keys=True)}))
 
 
 def load_checkpoint(path: Path, spec: ModelSpec, classes: int) -> tuple[QuantResNet, CheckpointFacts]:
@@ -111,12 +109,19 @@ def _read(path: Path) -> tuple[dict[str, Any], CheckpointFacts, dict[str, Tensor
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ModelError(str(path), "a safetensors file", str(error), remedy) from error
-    if metadata.get("format") != FORMAT:
-        raise ModelError(str(path), FORMAT, metadata.get("format", "another kind of file"), remedy)
     try:
-        return json.loads(metadata["model"]), CheckpointFacts(**json.loads(metadata["facts"])), tensors
+        about = json.loads(metadata[METADATA])
+        if about["format"] != FORMAT:
+            raise ModelError(str(path), FORMAT, str(about["format"]), remedy)
+        return dict(about["model"]), CheckpointFacts(**about["facts"]), tensors
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(str(path), "readable metadata", str(error), remedy) from error
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(str(path), f"the metadata of a {FORMAT}", _reason(error), remedy) from error
+
+
+def _reason(error: Exception) -> str:
+    return f"no {error}" if isinstance(error, KeyError) else str(error)
 
 
 def _plain(value: Any) -> str:

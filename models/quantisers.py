@@ -81,7 +81,7 @@ class CodeRange:
         self.narrow = narrow
         self.low: int = -(2 ** (bits - 1)) + int(narrow) if signed else 0
         self.high: int = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
-        self.threshold = max(self.high, -self.low)
+        self.threshold: int = max(self.high, -self.low)
 
 
 def scale_parameter(layer: nn.Module) -> nn.Parameter:
