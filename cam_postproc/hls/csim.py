@@ -24,7 +24,17 @@ from cam_postproc.spec import ARGMAX, NO_GATE
 T = TypeVar("T")
 Arrays = dict[str, npt.NDArray[np.generic]]
 
-FLAGS = ("-std=c++14", "-O2", "-fPIC", "-Wall", "-Wextra", "-Wno-unknown-pragmas")
+FLAGS = (
+    "-std=c++14",
+    "-O2",
+    "-fPIC",
+    "-Wall",
+    "-Wextra",
+    "-Wno-unknown-pragmas",
+    # ap_private's own constructors mask bits that they have not set yet.
+    "-Wno-uninitialized",
+    "-Wno-maybe-uninitialized",
+)
 _MESSAGE_BYTES = 256
 
 
