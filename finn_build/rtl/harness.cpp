@@ -229,7 +229,7 @@ int main(int argc, char** argv) {
 	OUTPUTS(X)
 #undef X
 	for (int i = 0; i < 20; ++i) {
-#define X(index, port) top->port = static_cast<decltype(top->port)>(scalars[index]);
+#define X(index, port) put(top->port, reinterpret_cast<const uint8_t*>(&scalars[index]), 8);
 		SCALARS(X)
 #undef X
 		top->ap_clk = 0;
@@ -246,7 +246,7 @@ int main(int argc, char** argv) {
 		top->ap_clk = 0;
 		for (const Setting& setting : settings)
 			if (!in.empty() && in[0].done >= setting.beat) scalars.at(setting.index) = setting.value;
-#define X(index, port) top->port = static_cast<decltype(top->port)>(scalars[index]);
+#define X(index, port) put(top->port, reinterpret_cast<const uint8_t*>(&scalars[index]), 8);
 		SCALARS(X)
 #undef X
 #define X(index, port)                                                                                    \

@@ -1,0 +1,178 @@
+"""What makes the SystemVerilog CAM block this design's: parameters, memory contents, a wrapper with FINN's ports.
+
+All widths come from `CamSpec`; nothing is derived a second time in SystemVerilog that the specification states.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from cam_postproc.arithmetic import Int32, check_head
+from cam_postproc.block import CamBlock
+from cam_postproc.errors import CamError
+from cam_postproc.spec import Taps
+
+MODULES = ("cam_maps", "cam_normalise", "cam_resize", "cam_pack", "cam")
+_FOLDER = Path(__file__).with_name("sv")
+
+
+def module_files() -> list[Path]:
+    """The SystemVerilog files, submodules first."""
+    return [_FOLDER / f"{name}.sv" for name in MODULES]
+
+
+def check_block(block: CamBlock) -> None:
+    """Checks that the SystemVerilog block can be built so.
+
+    Raises:
+        CamError: the block keeps the tap, or takes its weights at run time.
+    """
+    if block.storage != "maps":
+        raise CamError("CAM storage", "maps, in SystemVerilog", block.storage, 'use cam.backend = "hls"')
+    if block.runtime_weights:
+        raise CamError("CAM weights", "in ROM, in SystemVerilog", "run-time banks", 'use cam.backend = "hls"')
+
+
+def longest_interval(block: CamBlock) -> int:
+    """Most cycles from frame to frame without pauses: to take a frame in, or to make its packet."""
+    spec = block.spec
+    taking = spec.pixels * block.channel_fold * block.class_fold
+    scan = spec.classes + 3
+    normalise = 2 * spec.pixels + spec.range_bits + spec.dividend_bits + 16
+    resize = spec.out_height * (spec.out_width + 2 * spec.map_width + 5) + 8
+    sending = spec.shown * (scan + normalise + resize) + resize + 16 + 5 * spec.classes + 16
+    return max(taking, sending)
+
+
+def block_parameters(block: CamBlock, data: str) -> dict[str, int | str]:
+    """Parameters of the module `cam`; `data` comes before the names of its memory files."""
+    spec = block.spec
+    return {
+        "MAP_HEIGHT": spec.map_height,
+        "MAP_WIDTH": spec.map_width,
+        "CHANNELS": spec.channels,
+        "CLASSES": spec.classes,
+        "PE": block.pe,
+        "LANES": block.class_pe,
+        "TAP_BITS": spec.tap_bits,
+        "WEIGHT_BITS": spec.weight_bits,
+        "BIAS_BITS": spec.bias_bits,
+        "MAP_BITS": spec.map_bits,
+        "SUM_BITS": spec.logit_sum_bits,
+        "RANGE_BITS": spec.range_bits,
+        "GUARD": spec.guard_bits,
+        "SHIFT": spec.reciprocal_shift,
+        "OUT_HEIGHT": spec.out_height,
+        "OUT_WIDTH": spec.out_width,
+        "FY": spec.rows.fraction_bits,
+        "FX": spec.columns.fraction_bits,
+        "SHOWN": spec.shown,
+        "LENGTH": spec.layout.length,
+        "WEIGHTS": f"{data}weights.dat",
+        "BIASES": f"{data}biases.dat",
+        "ROWS": f"{data}rows.dat",
+        "COLUMNS": f"{data}columns.dat",
+    }
+
+
+def write_block(
+    block: CamBlock, fc_weight: npt.NDArray[np.int8], bias: Int32 | None, folder: Path, name: str
+) -> list[Path]:
+    """Writes the wrapper NAME.v and the memory files NAME_*.dat; the modules themselves stay where they are.
+
+    Args:
+        block: what is built; it keeps maps, with weights in ROM.
+        fc_weight: INT<weight_bits> as int8 [K, C].
+        bias: INT<bias_bits> as int32 [K], or None.
+        folder: takes the files; $readmemh finds them by name alone, from the folder in which the tool runs.
+        name: of the wrapper's module.
+
+    Returns:
+        The files written, the wrapper first.
+
+    Raises:
+        CamError: a block that SystemVerilog does not have, or arrays that do not fit it.
+    """
+    check_block(block)
+    spec = block.spec
+    biases = check_head(spec, fc_weight, bias)
+    folder.mkdir(parents=True, exist_ok=True)
+    wrapper = folder / f"{name}.v"
+    wrapper.write_text(cam_wrapper(block, name, f"{name}_"))
+    # Words of a pixel's beats, class groups inside: [beat][group][lane][channel].
+    lanes = fc_weight.reshape(block.class_fold, block.class_pe, block.channel_fold, block.pe).transpose(2, 0, 1, 3)
+    memories = {
+        "weights": _lines(
+            lanes.reshape(-1, block.class_pe * block.pe), [spec.weight_bits] * (block.class_pe * block.pe)
+        ),
+        "rows": _taps(spec.rows, spec.pixels, spec.map_width),
+        "columns": _taps(spec.columns, spec.map_width, 1),
+    }
+    if spec.bias_bits:
+        memories["biases"] = _lines(biases[:, None], [spec.bias_bits])
+    files = [wrapper]
+    for memory, lines in memories.items():
+        path = folder / f"{name}_{memory}.dat"
+        path.write_text("\n".join(lines) + "\n")
+        files.append(path)
+    return files
+
+
+def cam_wrapper(block: CamBlock, name: str, data: str) -> str:
+    """Verilog of module `name` around `cam`: in0_V the tap, out0_V the packet, inputs `class_select` and `gate`."""
+    in_bits, out_bits = block.beat_bits, 8 * block.out_bytes
+    padded = -(-in_bits // 8) * 8
+    parameters = ", ".join(
+        f'.{key}("{value}")' if isinstance(value, str) else f".{key}({value})"
+        for key, value in block_parameters(block, data).items()
+    )
+    return f"""module {name} (
+	(* X_INTERFACE_PARAMETER = "ASSOCIATED_BUSIF in0_V:out0_V, ASSOCIATED_RESET ap_rst_n" *)
+	input ap_clk,
+	(* X_INTERFACE_PARAMETER = "POLARITY ACTIVE_LOW" *)
+	input ap_rst_n,
+	input [31:0] class_select,
+	input [31:0] gate,
+	input [{padded - 1}:0] in0_V_TDATA,
+	input in0_V_TVALID,
+	output in0_V_TREADY,
+	output [{out_bits - 1}:0] out0_V_TDATA,
+	output out0_V_TVALID,
+	input out0_V_TREADY
+);
+	wire [7:0] dat;
+	wire vld, rdy;
+	cam #({parameters}) impl (
+		.clk(ap_clk), .rst(!ap_rst_n), .select(class_select), .gate(gate),
+		.idat(in0_V_TDATA[{in_bits - 1}:0]), .ivld(in0_V_TVALID), .irdy(in0_V_TREADY),
+		.odat(dat), .ovld(vld), .ordy(rdy)
+	);
+	cam_pack #(.BYTES({block.out_bytes})) pack (
+		.clk(ap_clk), .rst(!ap_rst_n), .idat(dat), .ivld(vld), .irdy(rdy),
+		.odat(out0_V_TDATA), .ovld(out0_V_TVALID), .ordy(out0_V_TREADY)
+	);
+endmodule
+"""
+
+
+def _taps(taps: Taps, positions: int, stride: int) -> list[str]:
+    """{high, low, weight} of each output row or column: positions in steps of `stride`, at least one bit each."""
+    position_bits = max(1, (positions - 1).bit_length())
+    widths = [max(1, taps.fraction_bits), position_bits, position_bits]
+    return _lines(np.stack([taps.weight, taps.low * stride, taps.high * stride], axis=1), widths)
+
+
+def _lines(values: npt.NDArray[np.integer], widths: Iterable[int]) -> list[str]:
+    """Hexadecimal words for $readmemh, one a row: field 0 in the low bits, negative values in two's complement."""
+    widths = list(widths)
+    digits = -(-sum(widths) // 4)
+    lines = []
+    for row in values:
+        word, at = 0, 0
+        for value, width in zip(row, widths, strict=True):
+            word |= (int(value) & ((1 << width) - 1)) << at
+            at += width
+        lines.append(f"{word:0{digits}x}")
+    return lines
