@@ -41,7 +41,7 @@ class FoldingSpec(Table):
 
 
 class CamSettings(Table):
-    """`[cam]`: the heatmap: its size in pixels, block, box threshold (a fraction of the peak) and sampling convention."""
+    """`[cam]`: the heatmap: size in pixels, block, box threshold (a fraction of the peak), sampling convention."""
 
     output: int | None = Field(default=None, ge=1, le=1024)
     backend: Literal["hls"] = "hls"

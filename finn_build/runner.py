@@ -90,7 +90,7 @@ class Runner:
                 start = time.perf_counter()
                 with _output_into(self._log(name)):
                     result = function(**inputs, **settings, out=out, progress=progress)
-                return time.perf_counter() - start, result.model_dump()
+                return time.perf_counter() - start, result.model_dump(mode="json", by_alias=True)
 
             try:
                 kept = self.store.run(name, parts, work)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from finn_build.report.verdict import told_check
 from finn_build.runner import RunStage
 from finn_build.stages.result import Progress as Tell
 
@@ -67,7 +68,7 @@ class StageConsole:
         mark, style = ("✗", "red") if failed else ("=", "cyan") if stage.reused else ("✓", "green")
         self._line(mark, stage.name, f"{stage.title}: {when}, {held}", style)
         for check in failed:
-            self._line(" ", "", f"{check.name}: {check.measured}, limit {check.limit}", "red")
+            self._line(" ", "", told_check(check), "red")
 
     def failed(self, stage: str, log: Path) -> None:
         """Marks the stage in which the run ended."""

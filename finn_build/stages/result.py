@@ -1,38 +1,29 @@
-"""What a stage tells of itself: its checks, its verification rows and the facts that the report shows."""
+"""What a stage tells of itself: its checks, its verification rows and the parts of the report that it fills."""
 
 from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from finn_build.report.schema import Check, Verification, check
+
 Progress = Callable[[float], None]
 """Called by a stage with the fraction of its work that is done, 0 to 1."""
 
 
-class Check(BaseModel):
-    """One check of a stage: what was measured, against which limit, and whether it held.
+class StageResult(BaseModel):
+    """A stage's checks, verification rows and facts.
 
-    `measured` and `limit` are short texts as a person reads them, with units.
+    `facts` holds parts of the report as plain JSON, by the report's own keys (`network`, `layers`, `hardware`, …).
     """
 
     model_config = ConfigDict(frozen=True)
 
-    name: str
-    measured: str
-    limit: str
-    passed: bool
-
-
-class StageResult(BaseModel):
-    """A stage's checks, verification rows (as in report.json) and facts (plain JSON values, by name)."""
-
-    model_config = ConfigDict(frozen=True)
-
-    checks: list[Check] = []
-    verification: list[dict[str, Any]] = []
+    checks: tuple[Check, ...] = ()
+    verification: tuple[Verification, ...] = ()
     facts: dict[str, Any] = {}
 
 
-def exact(name: str, mismatches: int, values: int) -> Check:
+def exact(name: str, mismatches: int, detail: str = "") -> Check:
     """A check that no value differs."""
-    return Check(name=name, measured=f"{mismatches} of {values:,} differ", limit="0", passed=mismatches == 0)
+    return check(name, mismatches, "==", 0, unit="values differ", detail=detail)

@@ -1,0 +1,76 @@
+"""The end of a build: its stages' results gathered into the report."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from finn_build.bars import bars_to_show, clean_commit
+from finn_build.cache.digest import value_digest
+from finn_build.cache.key import tool_versions
+from finn_build.cache.source import source_digests
+from finn_build.config import Config
+from finn_build.environment import default_build_folder
+from finn_build.report.files import write_report
+from finn_build.report.schema import Report, Stage
+from finn_build.report.verdict import failures, verdict
+from finn_build.runner import Runner
+
+REPORT_JSON, REPORT_HTML, VERIFY_JSON = "report.json", "report.html", "verify.json"
+PARTS = {"network", "layers", "hardware", "cam", "accuracy", "examples", "package"}
+"""The report's parts that stages fill, under these names in their facts."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a build ended: its report, the folder of its results, whether every check held, and what to tell."""
+
+    report: Report
+    folder: Path
+    passed: bool
+    summary: list[str]
+
+
+def conclude(config: Config, runner: Runner, folder: Path) -> Outcome:
+    """Gathers what the stages told into `report.json`, and into `report.html` where that changed."""
+    facts = {name: part for run in runner.done for name, part in run.result.facts.items() if name in PARTS}
+    report = Report.model_validate(
+        {
+            "config": config.name,
+            "versions": tool_versions(),
+            "commit": clean_commit(),
+            "verify": bars_to_show(default_build_folder() / VERIFY_JSON),
+            "until": runner.until,
+            "command": f"make build CONFIG={config.name}",
+            "stages": [
+                Stage(
+                    name=run.name,
+                    seconds=round(run.seconds, 3),
+                    reused=run.reused,
+                    checks=run.result.checks,
+                    summary=run.title,
+                )
+                for run in runner.done
+            ],
+            "verification": [row for run in runner.done for row in run.result.verification],
+            **facts,
+        }
+    )
+    write_report(report, folder / REPORT_JSON)
+    _write_page(report, folder)
+    told = [*failures(report), f"{config.name}: {verdict(report)}", f"report: {folder / REPORT_HTML}"]
+    if report.package is not None:
+        told.append(f"package: {folder / report.package.file}")
+    return Outcome(report, folder, report.passed, told)
+
+
+def _write_page(report: Report, folder: Path) -> None:
+    """Draws the page only where something that it shows changed: plots take longer than a build that reuses all."""
+    shown = report.model_copy(update={"stages": tuple(s.model_copy(update={"reused": False}) for s in report.stages)})
+    key = value_digest([shown.model_dump(mode="json"), source_digests("finn_build.report.html")])
+    stamp, page = folder / ".stages" / "report.key", folder / REPORT_HTML
+    if page.is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8") == key:
+        return
+    from finn_build.report.html import write_html
+
+    write_html(shown, page)
+    stamp.parent.mkdir(exist_ok=True)
+    stamp.write_text(key, encoding="utf-8")

@@ -1,0 +1,27 @@
+"""Stage `accuracy`: float, quantised and integer accuracy on the test images, where there is a data set."""
+
+from pathlib import Path
+
+from finn_build.stages.result import Progress, StageResult
+from models.spec import DataSpec, InputSpec, ModelSpec
+
+
+def measure_accuracy(
+    integer: Path,
+    head: Path,
+    dataset: Path,
+    model: ModelSpec,
+    input_spec: InputSpec,
+    data: DataSpec,
+    out: Path,
+    progress: Progress,
+    weights: Path | None = None,
+) -> StageResult:
+    """Runs the whole test split through every form of the network; the confusion matrices go to `confusion.npz`."""
+    from finn_build.accuracy import measure
+    from finn_build.head import write_arrays
+
+    found = measure(integer, weights, dataset, "test", model, input_spec, data, progress)
+    write_arrays(out / "confusion.npz", dict(found.confusion))
+    facts = {"dataset": found.dataset, "split": found.split, "images": found.images, **found.accuracy}
+    return StageResult(facts={"accuracy": facts})

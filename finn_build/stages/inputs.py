@@ -1,0 +1,37 @@
+"""What stages need to know of a network from outside: its input's format, and where its tap is."""
+
+from typing import TYPE_CHECKING
+
+from finn_build.errors import UserError
+from finn_build.executors.base import InputFormat
+from models.spec import InputSpec
+
+if TYPE_CHECKING:
+    from qonnx.core.modelwrapper import ModelWrapper
+
+POOLING = ("GlobalAveragePool", "AveragePool", "ReduceMean", "GlobalMaxPool", "MaxPool", "ReduceMax")
+
+
+def input_format(spec: InputSpec) -> InputFormat:
+    """`(pixel / 255 - mean) / std` in the network's channel order."""
+    return InputFormat(255.0, tuple(spec.mean), tuple(spec.std), spec.channel_order)
+
+
+def tap_of(model: "ModelWrapper") -> str:
+    """The tensor that a network's pooling reads, in any form of the network before lowering.
+
+    Raises:
+        UserError: no pooling lies before the classifier.
+    """
+    tensor = model.graph.output[0].name
+    node = model.find_producer(tensor)
+    while node is not None and node.op_type not in POOLING:
+        computed = [name for name in node.input if model.get_initializer(name) is None]
+        # A reshape's target shape may be computed too; what is reshaped comes first.
+        tensor = computed[0] if computed else ""
+        node = model.find_producer(tensor)
+    if node is None:
+        raise UserError("network head", "a pooling before the classifier", "none", "add global average pooling")
+    source = str(node.input[0])
+    before = model.find_producer(source)
+    return str(before.input[0]) if before is not None and before.op_type == "Pad" else source

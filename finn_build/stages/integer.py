@@ -1,0 +1,202 @@
+"""Stages `tidy`, `streamline` and `lower`: from float with scales to the golden integer graph, channels last."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from finn_build.config import CamSettings
+from finn_build.report.schema import Check, check
+from finn_build.stages.result import Progress, StageResult
+from models.spec import DataSpec, InputSpec, ModelSpec
+
+if TYPE_CHECKING:
+    from qonnx.core.modelwrapper import ModelWrapper
+
+    from finn_build.executors.base import Executor
+    from finn_build.head import Head
+
+GRAPH, GOLDEN, HEAD = "model.onnx", "golden.npz", "head.npz"
+
+
+def tidy_graph(qonnx: Path, model: ModelSpec, input_spec: InputSpec, out: Path, progress: Progress) -> StageResult:
+    """Raw UINT8 input, constants folded; equal to the QONNX graph where both are computed in float64.
+
+    Raises:
+        UserError: the network has no quantised input, or an operator, weight or head that FINN or the CAM do not take.
+        CheckFailed: an output differs.
+    """
+    from finn_build.executors.batch import BatchExecutor
+    from finn_build.graph.frontend import Preprocessing
+    from finn_build.graph.opset import read_network
+    from finn_build.graph.tap import head_of_graph
+    from finn_build.graph.tidy import tidy
+    from finn_build.samples import golden_images
+    from finn_build.stages.inputs import input_format, tap_of
+    from finn_build.verify.compare import require_equal
+
+    network = read_network(qonnx)
+    preprocessing = Preprocessing(input_spec.mean, input_spec.std, input_spec.layout, input_spec.channel_order)
+    tidied, report = tidy(network, input_spec.size, preprocessing)
+    head = head_of_graph(tidied)
+    progress(0.3)
+    images = golden_images(input_spec.size)
+    before = _codes(network, tap_of(network), head, BatchExecutor, input_format(input_spec)).run(images)
+    progress(0.6)
+    after = _codes(tidied, tap_of(tidied), head, BatchExecutor).run(images)
+    rows = require_equal("tidy", before, after)
+    tidied.save(str(out / GRAPH))
+    return StageResult(verification=tuple(rows), checks=(check("nodes left to compile", report.nodes_after, ">=", 1),))
+
+
+def streamline_graph(
+    tidy: Path,
+    model: ModelSpec,
+    data: DataSpec,
+    cam: CamSettings,
+    input_spec: InputSpec,
+    output: int,
+    trained: bool,
+    out: Path,
+    progress: Progress,
+    head: Path | None = None,
+) -> StageResult:
+    """Makes the golden integer graph, the head and the golden set.
+
+    The tidy graph is computed in float64, so that a float32 near-tie cannot pass for a mismatch; the integer graph by
+    QONNX's own node-by-node executor and by the batch executor. All three agree on every value.
+
+    Raises:
+        UserError: the branches of an add differ in scale, or a tensor stays in floating point.
+        CheckFailed: an output differs, or the head is not the one that was exported.
+    """
+    from qonnx.core.modelwrapper import ModelWrapper
+
+    from finn_build.executors.batch import BatchExecutor
+    from finn_build.executors.nodes import NodeExecutor
+    from finn_build.graph.streamline import streamline
+    from finn_build.graph.tap import head_of_graph
+    from finn_build.head import write_arrays, write_head
+    from finn_build.samples import golden_images
+    from finn_build.stages.inputs import tap_of
+    from finn_build.verify.compare import require_equal
+    from finn_build.verify.golden import make_golden
+
+    tidied = ModelWrapper(str(tidy))
+    found = head_of_graph(tidied, data.labels or [str(index) for index in range(data.classes)])
+    integer, report = streamline(tidied)
+    integer.save(str(out / GRAPH))
+    progress(0.2)
+    images = golden_images(input_spec.size)
+    reference = _codes(tidied, tap_of(tidied), found, BatchExecutor).run(images)
+    outputs = integer_outputs("NCHW")
+    judged = NodeExecutor(integer, outputs, stage="streamline").run(images)
+    rows = require_equal("streamline", reference, judged)
+    progress(0.7)
+    batch = BatchExecutor(integer, outputs).run(images)
+    require_equal("streamline", judged, batch, remedy="the batch executor computes something else")
+    spec = found.cam_spec(output, cam.sampling)
+    write_arrays(out / GOLDEN, make_golden(images, batch, spec, found.fc_weight, found.bias))
+    write_head(out / HEAD, found)
+    checks = [
+        *(Check(name=f"branches of {add.add}", measured=_branches(add), passed=True) for add in report.adds),
+        check("bias rounded by", round(report.bias_error, 6), "<=", 0.5, unit="steps of the logit"),
+    ]
+    if head is not None:
+        checks.append(_same_head(head, found))
+    return StageResult(
+        checks=tuple(checks),
+        verification=tuple(rows),
+        facts={"network": _network(integer, model, input_spec, trained)},
+    )
+
+
+def lower_graph(integer: Path, golden: Path, out: Path, progress: Progress) -> StageResult:
+    """Convolutions become sliding windows and matrix products, channels last.
+
+    Raises:
+        UserError: an operator has no such form.
+        CheckFailed: an output differs.
+    """
+    from qonnx.core.modelwrapper import ModelWrapper
+
+    from finn_build.executors.nodes import NodeExecutor
+    from finn_build.graph.lower import lower
+    from finn_build.head import read_arrays
+    from finn_build.verify.compare import require_equal
+
+    lowered = lower(ModelWrapper(str(integer)))
+    progress(0.2)
+    expected = read_arrays(golden)
+    got = NodeExecutor(lowered, integer_outputs("NHWC"), stage="lower").run(expected["images"])
+    rows = require_equal("lower", {name: expected[name] for name in ("tap", "logits")}, got)
+    lowered.save(str(out / GRAPH))
+    return StageResult(verification=tuple(rows))
+
+
+def integer_outputs(layout: Any) -> dict[str, Any]:
+    """Tap and logits of an integer graph, as executors give them out."""
+    from finn_build.executors.base import Output
+
+    return {"tap": Output("tap", layout), "logits": Output("logits")}
+
+
+def _codes(model: "ModelWrapper", tap: str, head: "Head", executor: Any, format_: Any = None) -> "Executor":
+    """A graph with scales as an executor of the integers that they multiply, computed in float64."""
+    from finn_build.executors.base import RAW, Output
+    from finn_build.executors.codes import CodeExecutor
+
+    outputs = {"tap": Output(tap, "NCHW"), "logits": Output(model.graph.output[0].name)}
+    runs = executor(model, outputs, precision="float64", input_format=format_ or RAW)
+    return CodeExecutor(runs, {"tap": head.tap_scale, "logits": head.logit_scale})
+
+
+def _same_head(exported: Path, found: "Head") -> Any:
+    """The head that the graph holds is the one that was exported, integers and scales."""
+    from finn_build.head import read_head
+
+    written = read_head(exported)
+    pairs = [
+        (written.fc_weight, found.fc_weight),
+        (written.bias, found.bias),
+        (np.array(written.tap_shape), np.array(found.tap_shape)),
+        (np.array(written.tap_bits), np.array(found.tap_bits)),
+    ]
+    differing = sum(int(np.count_nonzero(a != b)) if a.shape == b.shape else max(a.size, b.size) for a, b in pairs)
+    scales = [(written.weight_scale, found.weight_scale), (written.tap_scale, found.tap_scale)]
+    # The exported scales are float32 numbers read by two ways of dividing; a wrong one differs by far more.
+    differing += sum(not np.isclose(a, b, rtol=1e-6, atol=0.0) for a, b in scales)
+    return check("head as exported", differing, "==", 0, unit="values differ")
+
+
+def _network(integer: "ModelWrapper", model: ModelSpec, input_spec: InputSpec, trained: bool) -> dict[str, Any]:
+    """What the report says of the network, counted in the integer graph."""
+    weights = macs = 0
+    for node in integer.graph.node:
+        if node.op_type not in ("Conv", "MatMul"):
+            continue
+        shape = integer.get_tensor_shape(node.input[1])
+        count = int(np.prod(shape))
+        weights += count
+        places = integer.get_tensor_shape(node.output[0])[2:] if node.op_type == "Conv" else []
+        macs += count * int(np.prod(places, dtype=np.int64))
+    facts: dict[str, Any] = {
+        "input": [input_spec.size, input_spec.size],
+        "weights": weights,
+        "macs": macs,
+        "trained": trained,
+        "source": model.source,
+        "licence": model.licence or "",
+    }
+    if model.source == "checkpoint":
+        facts |= {
+            "weight_bits": model.weight_bit_width,
+            "act_bits": model.act_bit_width,
+            "first_bits": model.first_bit_width,
+            "last_bits": model.last_bit_width,
+        }
+    return facts
+
+
+def _branches(add: Any) -> str:
+    return " and ".join(f"{branch.datatype} at scale {branch.scale}" for branch in add.branches)

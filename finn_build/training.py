@@ -1,0 +1,66 @@
+"""Training a config: its data, its recipe, and the checkpoint and card that come out."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from finn_build.config import Config
+from finn_build.errors import UserError
+from finn_build.sources import find_dataset
+
+Tell = Callable[[float, str, bool], None]
+"""Told the fraction that is done, the figures so far, and whether an epoch just ended."""
+
+
+def train_config(
+    config: Config, data: Path | None, folder: Path, device: str, threads: int, tell: Tell
+) -> dict[str, Any]:
+    """Trains a config's network, or goes on where a run was stopped.
+
+    Args:
+        config: with `[train]`.
+        data: the folder of the data set that the user names.
+        folder: where state and metrics go.
+        device: `cpu`, `cuda`, `cuda:N`, or `auto`.
+        threads: CPU threads; 0 for all.
+        tell: see `Tell`.
+
+    Returns:
+        Paths and accuracies, as `finn-cam train --json` prints them.
+
+    Raises:
+        UserError: there is no data set, or the config's network is an ONNX file.
+    """
+    if config.model.source != "checkpoint" or config.model.checkpoint is None:
+        raise UserError(f"{config.name}: [model] source", "checkpoint", config.model.source, "train one built here")
+    root = find_dataset(config, data)
+    if root is None:
+        raise UserError(
+            f"{config.name}: data set",
+            f"a folder with {config.data.dataset}",
+            "none named",
+            "give --data DIR or set FINN_CAM_DATA; finn-cam data cifar10 downloads one",
+        )
+    import torch
+
+    from models.card import write_card
+    from models.checkpoint import save_checkpoint
+    from models.datasets.load import load_dataset
+    from models.train import train
+
+    torch.set_num_threads(threads or os.cpu_count() or 1)
+    chosen = _device(device)
+    training = load_dataset(config.data.dataset, root, "train", config.input.size, config.data.classes)
+    del train, save_checkpoint, write_card, chosen, training
+    return {}
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError("--device", "cpu, or a GPU that PyTorch sees", name, "use --device cpu, or a CUDA build")
+    return name
