@@ -138,3 +138,10 @@ def give_out(value: Array, output: Output) -> Array:
     if output.layout == "NCHW" and value.ndim == 4:
         return np.ascontiguousarray(value.transpose(0, 2, 3, 1))
     return value
+
+
+def take_in(value: Array, output: Output) -> Array:
+    """The inverse of `give_out`."""
+    if output.layout == "NCHW" and value.ndim == 4:
+        return np.ascontiguousarray(value.transpose(0, 3, 1, 2))
+    return value
