@@ -81,7 +81,6 @@ class Training:
         folder: where state and metrics.jsonl are written.
         float_folder: where the weights of the float phase are kept, for other configs that share it; else `folder`.
         device: "cpu", "cuda" …
-        compiled: let torch.compile fuse the element-wise work with the quantisers on (needs g++; about twice as fast).
         save_seconds: how often the state is written within an epoch; 0 after every batch.
     """
 
@@ -93,23 +92,25 @@ class Training:
         folder: Path,
         float_folder: Path | None = None,
         device: str = "cpu",
-        compiled: bool = False,
         save_seconds: float = 30.0,
     ) -> None:
         self.recipe, self.folder, self.device, self.save_seconds = recipe, folder, device, save_seconds
         self.train_set, self.held_out = split_held_out(data, recipe)
         self.steps = len(self.train_set) // recipe.batch_size
         self.epochs = (recipe.float_epochs, recipe.epochs)
-        self.identity, self.float_identity = identities(spec, recipe, data, compiled)
+        self.identity, self.float_identity = identities(spec, recipe, data)
         self.float_path = (float_folder or folder) / f"float-{self.float_identity[:16]}.safetensors"
         self.state_path = folder / "state.safetensors"
+        for left_over in folder.glob(".*.partial"):
+            # What a kill in the middle of a write leaves.
+            left_over.unlink()
         self.metrics_path = folder / "metrics.jsonl"
 
         torch.manual_seed(recipe.seed)
+        torch.backends.cudnn.deterministic = True
         self.network = channels_last(build_network(spec, len(data.names)).to(device))
         self.teacher: QuantResNet | None = None
         self.forward: Callable[[Tensor], tuple[Tensor, Tensor]] = self.network
-        self.compiled = compiled
         self.names = {parameter: name for name, parameter in self.network.named_parameters()}
         self.position = Position()
         self.optimizer = new_optimizer(self.network, self.recipe)
@@ -201,7 +202,7 @@ class Training:
         frozen = position.phase == 1 and position.epoch >= recipe.epochs - recipe.freeze_epochs
         self.network.arithmetic = Arithmetic.FLOAT if position.phase == 0 else Arithmetic.TRAINING
         self.network.train()
-        if position.phase == 1 and self.compiled and self.forward is self.network:
+        if position.phase == 1 and recipe.fuse and self.forward is self.network:
             # With the quantisers off, the plain kernels are the faster ones.
             self.forward = torch.compile(self.network)
         for parameter in self.network.scale_parameters():
@@ -327,7 +328,6 @@ def train(
     folder: Path,
     float_folder: Path | None = None,
     device: str = "cpu",
-    compiled: bool = False,
     save_seconds: float = 30.0,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> TrainResult:
@@ -340,11 +340,10 @@ def train(
         folder: where state and metrics.jsonl are written.
         float_folder: where the weights of the float phase are kept, for other configs that share it; else `folder`.
         device: "cpu", "cuda" …
-        compiled: let torch.compile fuse the element-wise work with the quantisers on (needs g++).
         save_seconds: how often the state is written within an epoch.
         on_progress: called after every batch.
 
     Raises:
         ModelError: the folder holds the state of another training, or the recipe does not fit the images.
     """
-    return Training(spec, recipe, data, folder, float_folder, device, compiled, save_seconds).run(on_progress)
+    return Training(spec, recipe, data, folder, float_folder, device, save_seconds).run(on_progress)

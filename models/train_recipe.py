@@ -14,18 +14,18 @@ from models.train_state import fingerprint
 
 PHASES = ("float", "quantised")
 _BIT_WIDTHS = {"weight_bit_width", "act_bit_width", "first_bit_width", "last_bit_width"}
-_QUANTISED_FIELDS = {"epochs", "freeze_epochs", "learning_rate", "scale_learning_rate", "distillation"}
+_QUANTISED_FIELDS = {"epochs", "freeze_epochs", "learning_rate", "scale_learning_rate", "distillation", "fuse"}
 """What the float phase does not depend on."""
 
 
-def identities(spec: ModelSpec, recipe: TrainSpec, data: Dataset, compiled: bool) -> tuple[str, str]:
+def identities(spec: ModelSpec, recipe: TrainSpec, data: Dataset) -> tuple[str, str]:
     """Fingerprints of a whole training and of its float phase alone, which configs of one family share."""
     images = fingerprint(data.images, data.labels)
     geometry = {"stem", "groups"}
     whole = [spec.model_dump(mode="json", include=geometry | _BIT_WIDTHS), recipe.model_dump(mode="json")]
     float_recipe = recipe.model_dump(mode="json", exclude=_QUANTISED_FIELDS)
     return (
-        fingerprint(*whole, images, compiled),
+        fingerprint(*whole, images),
         fingerprint(spec.model_dump(mode="json", include=geometry), float_recipe, images),
     )
 
