@@ -9,6 +9,7 @@ from finn_build.cache.key import tool_versions
 from finn_build.cache.source import source_digests
 from finn_build.config import Config
 from finn_build.environment import default_build_folder
+from finn_build.package.build import publish_package
 from finn_build.report.files import write_report
 from finn_build.report.schema import Report, Stage
 from finn_build.report.verdict import failures, verdict
@@ -29,8 +30,15 @@ class Outcome:
     summary: list[str]
 
 
-def conclude(config: Config, runner: Runner, folder: Path) -> Outcome:
-    """Gathers what the stages told into `report.json`, and into `report.html` where that changed."""
+def conclude(config: Config, runner: Runner, folder: Path, write: bool = True) -> Outcome:
+    """Gathers what the stages told into `report.json` and `report.html`, and puts the package beside them.
+
+    Args:
+        config: that was built.
+        runner: with the stages that ran or were reused.
+        folder: of the build.
+        write: leave no trace if not: other commands build what they need without touching the last report.
+    """
     facts = {name: part for run in runner.done for name, part in run.result.facts.items() if name in PARTS}
     report = Report.model_validate(
         {
@@ -54,6 +62,10 @@ def conclude(config: Config, runner: Runner, folder: Path) -> Outcome:
             **facts,
         }
     )
+    if not write:
+        return Outcome(report, folder, report.passed, [])
+    if report.package is not None:
+        publish_package(runner.store.place("package"), folder, config.name)
     write_report(report, folder / REPORT_JSON)
     _write_page(report, folder)
     told = [*failures(report), f"{config.name}: {verdict(report)}", f"report: {folder / REPORT_HTML}"]

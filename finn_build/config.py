@@ -23,10 +23,14 @@ class HardwareSpec(Table):
 
 
 class FoldingSpec(Table):
-    """`[folding]`: a folding JSON, or the frames a second that FINN's SetFolding aims at."""
+    """`[folding]`: a folding JSON, or the frames a second that FINN's SetFolding aims at.
+
+    `budget` is the share of each resource of the chip that the accelerator may use: place and route wants a margin.
+    """
 
     file: LoosePath | None = None
     target_fps: float | None = Field(default=None, gt=0)
+    budget: float = Field(default=0.8, gt=0, le=1)
 
     @model_validator(mode="after")
     def _one_of(self) -> "FoldingSpec":

@@ -1,6 +1,7 @@
 """A build, stage by stage: this file is the list of them."""
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +17,13 @@ from finn_build.runner import Listener, Runner, UntilReached
 from finn_build.sources import Sources, find_sources
 from finn_build.stages.accuracy import measure_accuracy
 from finn_build.stages.cam import simulate_cam
-from finn_build.stages.codegen import generate_code
+from finn_build.stages.codegen import NODES, generate_code
 from finn_build.stages.export import adopt_onnx, export_network
 from finn_build.stages.hardware import make_hardware, make_partition
-from finn_build.stages.integer import lower_graph, streamline_graph, tidy_graph
-from finn_build.stages.model import load_weights, random_weights
+from finn_build.stages.integer import GOLDEN, GRAPH, HEAD, lower_graph, streamline_graph, tidy_graph
+from finn_build.stages.model import WEIGHTS, load_weights, random_weights
 from finn_build.stages.package import pack
-from finn_build.stages.specialise import specialise_graph
+from finn_build.stages.specialise import CONNECTED, specialise_graph
 
 STAGE_NAMES = (
     "model",
@@ -42,13 +43,14 @@ STAGE_NAMES = (
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What a user asks of a build beyond its config."""
+    """What a user asks of a build beyond its config. Without `report` an earlier report stays as it is."""
 
     until: str | None = None
     force: frozenset[str] = frozenset()
     out: Path | None = None
     data: Path | None = None
     untrained: bool = False
+    report: bool = True
 
 
 def build_all(config: Config, options: BuildOptions, listener: Listener) -> Outcome:
@@ -63,99 +65,106 @@ def build_all(config: Config, options: BuildOptions, listener: Listener) -> Outc
         runner = Runner(store, listener, options.until, options.force)
         with contextlib.suppress(UntilReached):
             run_stages(config, sources, runner)
-        return conclude(config, runner, store.folder)
+        return conclude(config, runner, store.folder, options.report)
 
 
 def run_stages(config: Config, sources: Sources, runner: Runner) -> None:
     """The stages in their order; each gets the files that it reads and its own sections of the config."""
     stage = runner.stage
     network = {"model": config.model, "input_spec": config.input, "data": config.data}
+    heatmap = {"cam": config.cam, "output": config.cam_output}
 
+    weights: dict[str, Path] = {}
+    exported: dict[str, Path] = {}
     if sources.onnx is not None:
-        export = stage(
-            "export", "the ONNX file as it is", adopt_onnx, {"onnx": sources.onnx}, {**network, "name": config.name}
-        )
-        weights = None
+        export = stage("export", "the ONNX file as it is", adopt_onnx, {"onnx": sources.onnx}, {})
     else:
         if sources.checkpoint is not None:
-            model = stage(
-                "model", "the checkpoint's weights", load_weights, {"checkpoint": sources.checkpoint}, network
-            )
+            given = {"checkpoint": sources.checkpoint}
+            model = stage("model", "weights of the checkpoint", load_weights, given, network)
         else:
             model = stage("model", "seeded random weights", random_weights, {}, network)
-        weights = model / "network.safetensors"
-        export = stage("export", "QONNX and head, parity with Brevitas", export_network, {"weights": weights}, network)
-
+        weights = {"weights": model / WEIGHTS}
+        export = stage("export", "QONNX and head; parity with Brevitas", export_network, weights, network)
+        exported = {"exported_head": export / HEAD}
     tidy = stage(
         "tidy",
         "raw UINT8 input, constants folded",
         tidy_graph,
-        {"qonnx": export / "model.onnx"},
-        {"model": config.model, "input_spec": config.input},
+        {"qonnx": export / GRAPH},
+        {"input_spec": config.input},
     )
-    streamline = stage(
+    integer = stage(
         "streamline",
         "integers only: the golden reference",
         streamline_graph,
-        {"tidy": tidy / "model.onnx", **({"head": export / "head.npz"} if weights else {})},
-        {"data": config.data, "cam": config.cam, "output": config.cam_output},
+        {"tidy": tidy / GRAPH, **exported},
+        {**network, **heatmap, "trained": not sources.untrained},
     )
-    golden = {"golden": streamline / "golden.npz"}
-    head = {"head": streamline / "head.npz"}
-    lower = stage(
-        "lower", "convolutions to matrix products", lower_graph, {"integer": streamline / "model.onnx", **golden}, {}
-    )
+    golden, head = {"golden": integer / GOLDEN}, {"head": integer / HEAD}
+    publish(integer, export, [GOLDEN] if exported else [GOLDEN, HEAD])
+    lower = stage("lower", "convolutions to matrix products", lower_graph, {"integer": integer / GRAPH, **golden}, {})
     hardware = stage(
         "hardware",
-        "FINN's layers, CAM as the last",
+        "dataflow layers, the head as the last",
         make_hardware,
-        {"lowered": lower / "model.onnx", **golden, **head},
-        {"hardware": config.hardware, "cam": config.cam, "output": config.cam_output},
+        {"lowered": lower / GRAPH, **golden, **head},
+        {"hardware": config.hardware, **heatmap},
     )
     partition = stage(
-        "partition", "one dataflow partition", make_partition, {"hardware": hardware / "model.onnx", **golden}, {}
+        "partition",
+        "one dataflow partition",
+        make_partition,
+        {"hardware": hardware / GRAPH, **golden},
+        {"head": config.hardware.head},
     )
+    folding = {"folding_file": config.folding.file} if config.folding.file is not None else {}
     specialise = stage(
         "specialise",
-        "folding, widths and RTL or HLS a node",
+        "types, RTL or HLS a node, folding",
         specialise_graph,
-        {"partition": partition, **golden, **({"folding_file": config.folding.file} if config.folding.file else {})},
+        {"partition": partition, **golden, **folding},
         {"hardware": config.hardware, "folding": config.folding},
     )
     codegen = stage(
         "codegen",
-        "RTL and HLS sources of every node",
+        "sources of every node, read back",
         generate_code,
-        {"specialised": specialise / "model.onnx"},
+        {"connected": specialise / CONNECTED},
         {"hardware": config.hardware},
     )
     cam = stage(
         "cam",
         "C simulation of the CAM block",
         simulate_cam,
-        {"integer": streamline / "model.onnx", **golden, **head},
-        {"cam": config.cam, "input_spec": config.input, "data": config.data},
+        {"specialised": specialise / GRAPH, "integer": integer / GRAPH, **golden, **head},
+        {"input_spec": config.input, **heatmap},
     )
     if sources.dataset is not None:
         stage(
             "accuracy",
             "accuracy on the test images",
             measure_accuracy,
-            {
-                "integer": streamline / "model.onnx",
-                **head,
-                "dataset": sources.dataset,
-                **({"weights": weights} if weights else {}),
-            },
+            {"integer": integer / GRAPH, "dataset": sources.dataset, **weights},
             network,
         )
     stage(
         "package",
         "deployment package",
         pack,
-        {**golden, **head, "codegen": codegen, "cam_sources": cam / "sources", "specialised": specialise},
-        {"name": config.name, "hardware": config.hardware, "cam": config.cam, "data": config.data},
+        {**golden, **head, "codegen": codegen / NODES, "cam_folder": cam, "specialised": specialise},
+        {"name": config.name, "hardware": config.hardware, "input_spec": config.input, "data": config.data, **heatmap},
     )
+
+
+def publish(made: Path, place: Path, names: list[str]) -> None:
+    """Puts files of one stage where other tools look for them: all that describes a network lies in `export/`."""
+    for name in names:
+        source, target = made / name, place / name
+        if not target.is_file() or target.read_bytes() != source.read_bytes():
+            partial = target.with_name(f".{name}.partial")
+            shutil.copyfile(source, partial)
+            partial.replace(target)
 
 
 @contextlib.contextmanager

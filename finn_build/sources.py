@@ -23,6 +23,11 @@ class Sources:
     onnx: Path | None = None
     dataset: Path | None = None
 
+    @property
+    def untrained(self) -> bool:
+        """Whether the weights are random."""
+        return self.checkpoint is None and self.onnx is None
+
 
 def find_sources(config: Config, data: Path | None, untrained: bool) -> Sources:
     """Finds what a build starts from, downloading a foreign network if it has to.

@@ -70,7 +70,7 @@ def _of_system(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return str(UserError(place, "free disk space", "a full disk", "free some, or give another folder with --out"))
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return str(UserError(place, "a place to read and write", error.strerror, "correct its permissions"))
+        return str(UserError(place, "a place to read and write", str(error.strerror), "correct its permissions"))
     if error.errno is None:
         raise error
-    return str(UserError(place, "a working file", error.strerror, "correct the path"))
+    return str(UserError(place, "a working file", str(error.strerror), "correct the path"))

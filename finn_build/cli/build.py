@@ -37,7 +37,7 @@ def build(
     with stages.running():
         outcome = build_all(load_config(config), options, stages)
     if as_json:
-        print(json.dumps(outcome.report))
+        print(json.dumps(outcome.report.model_dump(mode="json", by_alias=True)))
     else:
         for line in outcome.summary:
             console.print(line)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from cam_postproc.arithmetic import run_cam
 from cam_postproc.block import CamBlock
 from cam_postproc.spec import CamSpec
-from finn_build.executors.base import Images
+from finn_build.executors.base import Images, Output
 from finn_build.head import Head
 
 CamModel = Literal["integer", "csim"]
@@ -29,7 +29,7 @@ class PacketExecutor:
     def __init__(self, integer: Path, head: Head, spec: CamSpec, model: CamModel, cache: Path) -> None:
         from finn_build.executors.batch import BatchExecutor
 
-        self._graph = BatchExecutor(integer, outputs=tap_output())
+        self._graph = BatchExecutor(integer, {"tap": Output("tap", "NCHW")})
         self._head, self._spec = head, spec
         self._csim = None
         if model == "csim":
@@ -42,12 +42,5 @@ class PacketExecutor:
         tap = self._graph.run(images)["tap"].astype(np.uint8)
         if self._csim is not None:
             self._csim.reset()
-            return {"tap": tap, "packet": self._csim.run(tap)["packet"]}
+            return {"tap": tap, "packet": np.asarray(self._csim.run(tap)["packet"], np.uint8)}
         return {"tap": tap, "packet": run_cam(self._spec, tap, self._head.fc_weight, self._head.bias).packet}
-
-
-def tap_output() -> "dict[str, object]":
-    """The tap as the executors give it out: NHWC."""
-    from finn_build.executors.base import Output
-
-    return {"tap": Output("tap", "NCHW")}

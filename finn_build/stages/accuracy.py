@@ -8,7 +8,6 @@ from models.spec import DataSpec, InputSpec, ModelSpec
 
 def measure_accuracy(
     integer: Path,
-    head: Path,
     dataset: Path,
     model: ModelSpec,
     input_spec: InputSpec,

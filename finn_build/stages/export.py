@@ -36,16 +36,12 @@ def export_network(
     )
 
 
-def adopt_onnx(
-    onnx: Path,
-    name: str,
-    model: ModelSpec,
-    input_spec: InputSpec,
-    data: DataSpec,
-    out: Path,
-    progress: Progress,
-) -> StageResult:
-    """Takes a network from elsewhere as it is; what it is not fit for, the passes will say."""
+def adopt_onnx(onnx: Path, out: Path, progress: Progress) -> StageResult:
+    """Takes a network from elsewhere as it is; what it is not fit for, the passes will say.
+
+    Raises:
+        UserError: it is no ONNX file, or a truncated one.
+    """
     from finn_build.graph.opset import read_network
 
     read_network(onnx)

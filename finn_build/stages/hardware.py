@@ -27,16 +27,15 @@ def make_hardware(
         UserError: a node has no dataflow layer; it names the node and the tensor that is the cause.
         CheckFailed: an output differs from the golden set.
     """
-    from qonnx.core.modelwrapper import ModelWrapper
-
     from finn_build.graph.hardware import nodes_outside_hardware, to_hardware
     from finn_build.head import read_arrays, read_head
     from finn_build.nodes.cam import CamNode
+    from finn_build.stages.inputs import load_graph
 
     block = CamNode(read_head(head), (output, output), cam.sampling) if hardware.head == "cam" else None
-    graph = to_hardware(ModelWrapper(str(lowered)), hardware.head, block)
+    graph = to_hardware(load_graph(lowered), hardware.head, block)
     progress(0.1)
-    rows = _executed("hardware", graph, read_arrays(golden), hardware.head)
+    rows = executed("hardware", graph, read_arrays(golden), hardware.head)
     graph.save(str(out / GRAPH))
     outside = check("nodes outside hardware", len(nodes_outside_hardware(graph)), "==", 0, unit="nodes")
     return StageResult(checks=(outside,), verification=tuple(rows))
@@ -49,20 +48,19 @@ def make_partition(hardware: Path, golden: Path, head: str, out: Path, progress:
         UserError: there would be more than one partition, or none.
         CheckFailed: an output differs from the golden set.
     """
-    from qonnx.core.modelwrapper import ModelWrapper
-
     from finn_build.graph.partition import partition
     from finn_build.head import read_arrays
+    from finn_build.stages.inputs import load_graph
 
-    parts = partition(ModelWrapper(str(hardware)), out)
+    parts = partition(load_graph(hardware), out)
     parts.parent.save(str(out / PARENT))
     progress(0.1)
-    rows = _executed("partition", parts.child, read_arrays(golden), head)
+    rows = executed("partition", parts.child, read_arrays(golden), head)
     nodes = check("nodes in the partition", len(parts.child.graph.node), ">=", 1, unit="nodes")
     return StageResult(checks=(nodes,), verification=tuple(rows))
 
 
-def _executed(stage: Any, graph: Any, golden: dict[str, Any], head: str) -> Any:
+def executed(stage: Any, graph: Any, golden: dict[str, Any], head: str) -> Any:
     """The graph's output on the golden images, node by node in FINN's own Python, against the golden set."""
     from finn_build.executors.base import Output
     from finn_build.executors.nodes import NodeExecutor

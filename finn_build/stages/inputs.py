@@ -1,5 +1,6 @@
 """What stages need to know of a network from outside: its input's format, and where its tap is."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finn_build.errors import UserError
@@ -15,6 +16,18 @@ POOLING = ("GlobalAveragePool", "AveragePool", "ReduceMean", "GlobalMaxPool", "M
 def input_format(spec: InputSpec) -> InputFormat:
     """`(pixel / 255 - mean) / std` in the network's channel order."""
     return InputFormat(255.0, tuple(spec.mean), tuple(spec.std), spec.channel_order)
+
+
+def load_graph(path: Path) -> "ModelWrapper":
+    """Reads the graph that an earlier stage wrote, with the project's own nodes known to QONNX and FINN."""
+    from qonnx.core.modelwrapper import ModelWrapper
+
+    from finn_build.adapter import quiet
+    from finn_build.nodes.registry import register_nodes
+
+    register_nodes()
+    with quiet():
+        return ModelWrapper(str(path))
 
 
 def tap_of(model: "ModelWrapper") -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from finn_build.config import CamSettings
 from finn_build.report.schema import Check, check
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 GRAPH, GOLDEN, HEAD = "model.onnx", "golden.npz", "head.npz"
 
 
-def tidy_graph(qonnx: Path, model: ModelSpec, input_spec: InputSpec, out: Path, progress: Progress) -> StageResult:
+def tidy_graph(qonnx: Path, input_spec: InputSpec, out: Path, progress: Progress) -> StageResult:
     """Raw UINT8 input, constants folded; equal to the QONNX graph where both are computed in float64.
 
     Raises:
@@ -59,7 +60,7 @@ def streamline_graph(
     trained: bool,
     out: Path,
     progress: Progress,
-    head: Path | None = None,
+    exported_head: Path | None = None,
 ) -> StageResult:
     """Makes the golden integer graph, the head and the golden set.
 
@@ -70,19 +71,17 @@ def streamline_graph(
         UserError: the branches of an add differ in scale, or a tensor stays in floating point.
         CheckFailed: an output differs, or the head is not the one that was exported.
     """
-    from qonnx.core.modelwrapper import ModelWrapper
-
     from finn_build.executors.batch import BatchExecutor
     from finn_build.executors.nodes import NodeExecutor
     from finn_build.graph.streamline import streamline
     from finn_build.graph.tap import head_of_graph
     from finn_build.head import write_arrays, write_head
     from finn_build.samples import golden_images
-    from finn_build.stages.inputs import tap_of
+    from finn_build.stages.inputs import load_graph, tap_of
     from finn_build.verify.compare import require_equal
     from finn_build.verify.golden import make_golden
 
-    tidied = ModelWrapper(str(tidy))
+    tidied = load_graph(tidy)
     found = head_of_graph(tidied, data.labels or [str(index) for index in range(data.classes)])
     integer, report = streamline(tidied)
     integer.save(str(out / GRAPH))
@@ -102,8 +101,8 @@ def streamline_graph(
         *(Check(name=f"branches of {add.add}", measured=_branches(add), passed=True) for add in report.adds),
         check("bias rounded by", round(report.bias_error, 6), "<=", 0.5, unit="steps of the logit"),
     ]
-    if head is not None:
-        checks.append(_same_head(head, found))
+    if exported_head is not None:
+        checks.append(_same_head(exported_head, found))
     return StageResult(
         checks=tuple(checks),
         verification=tuple(rows),
@@ -118,14 +117,13 @@ def lower_graph(integer: Path, golden: Path, out: Path, progress: Progress) -> S
         UserError: an operator has no such form.
         CheckFailed: an output differs.
     """
-    from qonnx.core.modelwrapper import ModelWrapper
-
     from finn_build.executors.nodes import NodeExecutor
     from finn_build.graph.lower import lower
     from finn_build.head import read_arrays
+    from finn_build.stages.inputs import load_graph
     from finn_build.verify.compare import require_equal
 
-    lowered = lower(ModelWrapper(str(integer)))
+    lowered = lower(load_graph(integer))
     progress(0.2)
     expected = read_arrays(golden)
     got = NodeExecutor(lowered, integer_outputs("NHWC"), stage="lower").run(expected["images"])
@@ -156,7 +154,7 @@ def _same_head(exported: Path, found: "Head") -> Any:
     from finn_build.head import read_head
 
     written = read_head(exported)
-    pairs = [
+    pairs: list[tuple[NDArray[Any], NDArray[Any]]] = [
         (written.fc_weight, found.fc_weight),
         (written.bias, found.bias),
         (np.array(written.tap_shape), np.array(found.tap_shape)),
@@ -165,7 +163,7 @@ def _same_head(exported: Path, found: "Head") -> Any:
     differing = sum(int(np.count_nonzero(a != b)) if a.shape == b.shape else max(a.size, b.size) for a, b in pairs)
     scales = [(written.weight_scale, found.weight_scale), (written.tap_scale, found.tap_scale)]
     # The exported scales are float32 numbers read by two ways of dividing; a wrong one differs by far more.
-    differing += sum(not np.isclose(a, b, rtol=1e-6, atol=0.0) for a, b in scales)
+    differing += sum(int(not np.isclose(a, b, rtol=1e-6, atol=0.0)) for a, b in scales)
     return check("head as exported", differing, "==", 0, unit="values differ")
 
 

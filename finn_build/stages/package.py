@@ -1,0 +1,59 @@
+"""Stage `package`: what is copied to the board, with checksums; the bitfile is made from it where Vivado is."""
+
+from pathlib import Path
+from typing import Any
+
+from finn_build.config import CamSettings, HardwareSpec
+from finn_build.stages.cam import SOURCES
+from finn_build.stages.integer import GRAPH
+from finn_build.stages.result import Progress, StageResult
+from finn_build.stages.specialise import FOLDING
+from models.spec import DataSpec, InputSpec
+
+
+def pack(
+    golden: Path,
+    head: Path,
+    codegen: Path,
+    cam_folder: Path,
+    specialised: Path,
+    name: str,
+    hardware: HardwareSpec,
+    cam: CamSettings,
+    input_spec: InputSpec,
+    data: DataSpec,
+    output: int,
+    out: Path,
+    progress: Progress,
+) -> StageResult:
+    """Writes `deploy/` and the zip of it; the same inputs always give the same bytes.
+
+    Raises:
+        UserError: an input is missing or broken.
+        CheckFailed: a generated file names a folder of this machine in a way that cannot be taken out.
+    """
+    from finn_build.cache.key import tool_versions
+    from finn_build.package.build import PackageSources, build_package
+
+    tables: dict[str, Any] = {"hardware": hardware, "cam": cam, "input": input_spec, "data": data}
+    sources = PackageSources(
+        config=name,
+        part=hardware.part,
+        clock_mhz=hardware.clock_mhz,
+        image_size=input_spec.size,
+        head_file=head,
+        golden_file=golden,
+        nodes=codegen,
+        head=hardware.head,
+        output=output,
+        sampling=cam.sampling,
+        threshold=cam.threshold,
+        versions=tool_versions(),
+        settings={key: table.model_dump(mode="json", exclude={"path", "checkpoint"}) for key, table in tables.items()},
+        cam_sources=cam_folder / SOURCES,
+        graph=specialised / GRAPH,
+        folding=specialised / FOLDING,
+    )
+    progress(0.2)
+    result = build_package(sources, out)
+    return StageResult(facts={"package": result.summary.model_dump(mode="json", by_alias=True)})

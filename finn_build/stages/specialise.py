@@ -1,0 +1,108 @@
+"""Stage `specialise`: narrow types, an RTL or HLS variant for each node, its folding, and what that costs."""
+
+from pathlib import Path
+from typing import Any
+
+from finn_build.config import FoldingSpec, HardwareSpec
+from finn_build.report.schema import Check, Verification, check
+from finn_build.stages.hardware import CHILD, executed
+from finn_build.stages.integer import GRAPH
+from finn_build.stages.result import Progress, StageResult
+
+GENERIC, CONNECTED, FOLDING = "generic.onnx", "connected.onnx", "folding.json"
+
+
+def specialise_graph(
+    partition: Path,
+    golden: Path,
+    hardware: HardwareSpec,
+    folding: FoldingSpec,
+    out: Path,
+    progress: Progress,
+    folding_file: Path | None = None,
+) -> StageResult:
+    """Specialises the dataflow graph for the chip and folds it.
+
+    The graph with narrowed types still executes and is compared on the golden images; its specialised form does not, so
+    that is compared with it node for node.
+
+    Raises:
+        UserError: the folding names no node, or a value that is not legal; the message has the legal ones.
+        CheckFailed: an output differs, a node became HLS that has RTL, or a specialised node differs from its twin.
+    """
+    from finn_build.folding.automatic import set_folding
+    from finn_build.folding.config import apply_folding, folding_of, read_folding, write_folding
+    from finn_build.graph.fifos import connect, set_safe_depths
+    from finn_build.graph.specialise import specialise
+    from finn_build.graph.widths import minimise_widths
+    from finn_build.head import read_arrays
+    from finn_build.stages.inputs import load_graph
+
+    generic, _ = minimise_widths(load_graph(partition / CHILD))
+    progress(0.1)
+    rows = executed("specialise", generic, read_arrays(golden), hardware.head)
+    generic.save(str(out / GENERIC))
+    progress(0.7)
+    specialised, variants = specialise(generic, hardware.part)
+    if folding_file is None:
+        specialised, _ = set_folding(specialised, folding.fps, hardware.clock_mhz)
+        told = f"FINN's SetFolding at {folding.fps:g} frames a second"
+    else:
+        specialised = apply_folding(specialised, read_folding(folding_file), folding_file.name)
+        told = folding_file.name
+    specialised, _ = set_safe_depths(specialised)
+    specialised.save(str(out / GRAPH))
+    write_folding(out / FOLDING, folding_of(specialised))
+    progress(0.8)
+    connected = connect(specialised, hardware.part)
+    connected.save(str(out / CONNECTED))
+    structural = Verification(
+        stage="specialise", output="nodes", values=len(variants), mismatches=0, max_abs_diff=0.0, method="structural"
+    )
+    facts = _facts(connected, hardware, folding.budget) | {"folding": told}
+    return StageResult(checks=tuple(_fits(facts)), verification=(*rows, structural), facts={"hardware": facts})
+
+
+def _facts(connected: Any, hardware: HardwareSpec, budget: float) -> dict[str, Any]:
+    """What the report says of the accelerator: every node's folding, cycles and estimates, and the chip's budget."""
+    from finn_build.resources.devices import device
+    from finn_build.resources.estimates import estimate
+
+    found, whole = estimate(connected, hardware.part, hardware.clock_mhz), device(hardware.part)
+    return {
+        "part": hardware.part,
+        "clock_mhz": hardware.clock_mhz,
+        "cycles_per_image": found.cycles_per_image,
+        "fps": found.fps,
+        "bottleneck": found.bottleneck,
+        "resources": found.totals,
+        "budget": {name: int(amount * budget) for name, amount in whole.items()},
+        "device": whole,
+        "lower_bounds": found.lower_bounds,
+        "layers": [
+            {
+                "name": node.name,
+                "op": node.op,
+                "backend": node.backend,
+                "pe": node.pe,
+                "simd": node.simd,
+                "cycles": node.cycles,
+                "LUT": node.lut,
+                "BRAM18": node.bram18,
+                "DSP": node.dsp,
+            }
+            for node in found.nodes
+        ],
+    }
+
+
+def _fits(hardware: dict[str, Any]) -> list[Check]:
+    """One check a resource: what is used against the budget; resources that nobody estimates are left out."""
+    checks = []
+    for name, limit in hardware["budget"].items():
+        used = hardware["resources"].get(name)
+        if used is None or limit is None:
+            continue
+        over = f"over by {used - limit:,.0f}" if used > limit else ""
+        checks.append(check(f"{name} of {hardware['part']}", used, "<=", limit, detail=over))
+    return checks
