@@ -10,6 +10,7 @@ from qonnx.transformation.infer_data_layouts import InferDataLayouts
 from qonnx.transformation.infer_datatypes import InferDataTypes
 
 from finn_build.adapter import apply_passes, quiet
+from finn_build.graph.integer import smallest_type
 from finn_build.graph.walk import constant
 
 LEAST_WEIGHT_BITS = 2
@@ -47,16 +48,37 @@ def minimise_widths(model: ModelWrapper) -> tuple[ModelWrapper, list[LayerWidths
                 getCustomOp(node).set_nodeattr("weightDataType", kind.name)
                 model.set_tensor_datatype(node.input[1], kind)
     model = apply_passes(model, [MinimizeAccumulatorWidth(), InferDataTypes(), RoundAndClipThresholds()])
-    with quiet():
-        for node in model.graph.node:
-            if node.op_type == "Thresholding":
-                getCustomOp(node).minimize_weight_bit_width(model)
+    for node in model.graph.node:
+        if node.op_type == "Thresholding":
+            thresholds = constant(model, node, 1)
+            if thresholds is not None:
+                source = model.get_tensor_datatype(node.input[0])
+                kind = threshold_type(int(thresholds.min()), int(thresholds.max()), source)
+                getCustomOp(node).set_nodeattr("weightDataType", kind.name)
+                model.set_tensor_datatype(node.input[1], kind)
     model = apply_passes(model, [InferDataTypes(), InferDataLayouts()])
     return model, [
         LayerWidths(node.name, instance.get_nodeattr("weightDataType"), instance.get_nodeattr("accDataType"))
         for node in model.graph.node
         if node.op_type == "MVAU" and (instance := getCustomOp(node)) is not None
     ]
+
+
+def threshold_type(low: int, high: int, source: DataType) -> DataType:
+    """The type of a layer's thresholds.
+
+    Where it is narrower than the input's, the RTL saturates inputs to it before it compares. An input below every
+    threshold must stay so: the type has to hold one value less than the lowest threshold.
+
+    Args:
+        low: lowest threshold.
+        high: highest threshold.
+        source: type of the layer's input.
+    """
+    if not source.signed():
+        return smallest_type(max(low, 0), high)
+    kind = smallest_type(min(low, -1), high)
+    return kind if kind.bitwidth() >= source.bitwidth() else smallest_type(min(low - 1, -1), high)
 
 
 def narrow_range_type(low: int, high: int) -> DataType:

@@ -50,6 +50,10 @@ class ClassActivationMap_hls(ClassActivationMap, HLSBackend):  # type: ignore[mi
         """The configuration header, which includes the library, and the block's state."""
         self.code_gen_dict["$GLOBALS$"] = self._top["globals"]
 
+    def get_ap_int_max_w(self) -> int:
+        """Vitis HLS' own default: the block computes in wider integers than its streams have."""
+        return 1024
+
     def defines(self, var: str) -> None:
         """None: all sizes stand in the configuration header."""
         self.code_gen_dict["$DEFINES$"] = []
