@@ -28,11 +28,12 @@ def export_network(
     progress(0.1)
     written = export_qonnx(network, input_spec.size, data.labels or facts.labels, out)
     progress(0.5)
-    rows, layers = fidelity(network, written.model, golden_images(input_spec.size), progress)
+    rows, close, layers = fidelity(network, written.model, golden_images(input_spec.size), progress)
+    conditions = [Check(name=c.name, measured=c.measured, limit=c.limit, passed=c.passed) for c in written.checks]
     return StageResult(
-        checks=tuple(Check(name=c.name, measured=c.measured, limit=c.limit, passed=c.passed) for c in written.checks),
-        verification=rows,
-        facts={"layers": layers},
+        checks=(*conditions, *close),
+        verification=tuple(rows),
+        facts={"layers": [layer.model_dump() for layer in layers]},
     )
 
 

@@ -78,7 +78,7 @@ def require_equal(
         if difference.count:
             raise CheckFailed(stage, describe(name, expected, found, difference), remedy)
         if limits is not None and name in limits:
-            _require_within(stage, name, found, limits[name], remedy)
+            require_within(stage, name, found, limits[name], remedy)
         rows.append(
             Verification(stage=stage, output=name, values=expected.size, mismatches=0, max_abs_diff=0.0, method=method)
         )
@@ -128,9 +128,21 @@ def describe(name: str, expected: Array, got: Array, difference: Difference) -> 
     return f"{first} ({difference.count} of {expected.size} values differ, by up to {difference.largest:g})"
 
 
-def _require_within(stage: str, name: str, values: Array, limits: tuple[int, int], remedy: str) -> None:
+def require_within(stage: str, name: str, values: Array, limits: tuple[int, int], remedy: str) -> None:
+    """Checks that an output's data type holds all its values.
+
+    Args:
+        stage: for the error.
+        name: the output's.
+        values: any shape.
+        limits: the lowest and the highest value of the type.
+        remedy: for the error.
+
+    Raises:
+        CheckFailed: a value lies outside.
+    """
     low, high = limits
-    outside = (values < low) | (values > high)
+    outside = ~((values >= low) & (values <= high))
     if outside.any():
         at = tuple(int(i) for i in np.unravel_index(int(outside.argmax()), outside.shape))
         raise CheckFailed(stage, f"output {name} at {list(at)}: expected {low} to {high}, got {values[at]}", remedy)
