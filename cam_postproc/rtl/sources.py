@@ -71,7 +71,7 @@ def block_parameters(block: CamBlock, data: str) -> dict[str, int | str]:
         "SHOWN": spec.shown,
         "LENGTH": spec.layout.length,
         "WEIGHTS": f"{data}weights.dat",
-        "BIASES": f"{data}biases.dat",
+        "BIASES": f"{data}biases.dat" if spec.bias_bits else "",
         "ROWS": f"{data}rows.dat",
         "COLUMNS": f"{data}columns.dat",
     }

@@ -73,10 +73,8 @@ class MVAU_rtl(FinnMvau):  # type: ignore[misc]  # noqa: N801
     def get_rtl_file_list(self, abspath: bool = False) -> list[str]:
         """Core, wrapper and, which FINN's list omits, the weights' memory with its wrapper."""
         folder = Path(self.get_nodeattr("code_gen_dir_ipgen"))
-        if self.in_luts:
-            files = self._core_files()
-        else:
-            files = [Path(file) for file in super().get_rtl_file_list(abspath=True)]
+        finn = [] if self.in_luts else [Path(file) for file in super().get_rtl_file_list(abspath=True)]
+        files = self._core_files() if self.in_luts else finn
         if self.get_nodeattr("mem_mode") == "internal_decoupled":
             files += [rtl_library() / file for file in MEMORY_FILES]
             files += sorted(folder.glob("*_memstream_wrapper.v"))

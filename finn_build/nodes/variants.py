@@ -13,8 +13,12 @@ CamBackend = Literal["hls", "rtl"]
 
 
 def register_rtl_nodes() -> None:
-    """Makes the RTL variants known to FINN and QONNX; two of them take the names of FINN's own. Calls may repeat."""
-    from finn.custom_op.fpgadataflow.rtl import register_custom_op
+    """Makes the RTL variants known; two of them take the names of FINN's own. Calls may repeat.
+
+    They are entered in QONNX's registry, by which every pass instantiates nodes, and not in the dictionary from which
+    SpecializeLayers chooses: FINN's SetFolding folds forks and additions by the names of their HLS variants alone, so
+    those are chosen first, folded, and then turned by `choose_rtl`.
+    """
     from qonnx.custom_op.registry import add_op_to_domain
 
     from finn_build.nodes.cam_rtl import ClassActivationMap_rtl
@@ -23,7 +27,6 @@ def register_rtl_nodes() -> None:
     from finn_build.nodes.stream_fork import DuplicateStreams_rtl
 
     for variant in (DuplicateStreams_rtl, ElementwiseAdd_rtl, MVAU_rtl, ClassActivationMap_rtl):
-        register_custom_op(variant)
         add_op_to_domain(RTL_DOMAIN, variant)
 
 

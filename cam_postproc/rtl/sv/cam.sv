@@ -31,10 +31,10 @@ module cam #(
 	parameter int unsigned FX          = 2,
 	parameter int unsigned SHOWN       = 1,
 	parameter int unsigned LENGTH      = 40,
-	parameter              WEIGHTS     = "weights.dat",
-	parameter              BIASES      = "biases.dat",
-	parameter              ROWS        = "rows.dat",
-	parameter              COLUMNS     = "columns.dat"
+	parameter              WEIGHTS     = "",
+	parameter              BIASES      = "",
+	parameter              ROWS        = "",
+	parameter              COLUMNS     = ""
 ) (
 	input  logic                   clk,
 	input  logic                   rst,

@@ -19,7 +19,7 @@ module cam_maps #(
 	parameter int unsigned WEIGHT_BITS = 4,
 	parameter int unsigned MAP_BITS    = 12,
 	parameter int unsigned SUM_BITS    = 16,
-	parameter              WEIGHTS     = "weights.dat",
+	parameter              WEIGHTS     = "",
 	localparam int unsigned GROUPS     = (CLASSES + LANES - 1) / LANES,
 	localparam int unsigned GROUP_BITS = GROUPS > 1 ? $clog2(GROUPS) : 1,
 	localparam int unsigned PIXEL_BITS = PIXELS > 1 ? $clog2(PIXELS) : 1

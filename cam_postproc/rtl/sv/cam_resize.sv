@@ -15,8 +15,8 @@ module cam_resize #(
 	parameter int unsigned GUARD      = 8,
 	parameter int unsigned FY         = 2,
 	parameter int unsigned FX         = 2,
-	parameter              ROWS       = "rows.dat",
-	parameter              COLUMNS    = "columns.dat",
+	parameter              ROWS       = "",
+	parameter              COLUMNS    = "",
 	localparam int unsigned PIXELS     = MAP_HEIGHT * MAP_WIDTH,
 	localparam int unsigned PIXEL_BITS = PIXELS > 1 ? $clog2(PIXELS) : 1,
 	localparam int unsigned LEVEL_BITS = 8 + GUARD
