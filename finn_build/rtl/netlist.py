@@ -49,7 +49,6 @@ class Block:
         memory_ports: likewise of the memory's wrapper.
         sources: SystemVerilog files, in the order of compilation.
         depth: of a FIFO, in words; 0 for anything else.
-        elements: values in an output word, and bits of each.
     """
 
     name: str

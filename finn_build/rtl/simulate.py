@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from time import monotonic
@@ -276,7 +277,7 @@ def _result(
 ) -> SimulationResult:
     netlist = accelerator.netlist
     last = run.sides["out0_V"].last
-    gaps = [b - a for a, b in zip(last[:-1], last[1:], strict=True)]
+    gaps = [b - a for a, b in pairwise(last)]
     # The pipeline still fills behind the first images: the interval is that of the later half.
     interval = int(median(gaps[len(gaps) // 2 :])) if gaps else None
     return SimulationResult(

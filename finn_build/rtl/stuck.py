@@ -5,10 +5,10 @@ from finn_build.rtl.verilator import Run
 
 
 def describe_stuck(netlist: Netlist, run: Run) -> str:
-    """One line on a run that stood still: joins whose one operand is missing while the other cannot get in, and full FIFOs.
+    """One line on a run that stood still: joins that lack one operand while the other cannot get in, and full FIFOs.
 
-    A stream is blocked where a word is offered and not taken, and starved where it is asked for and not there. A deadlock
-    at a residual block is a join that is starved on one side and blocked on the other, with the blocked side's FIFO full.
+    A stream is blocked where a word is offered and not taken, and starved where it is asked for and not there. A
+    deadlock of a residual block is a join starved on one side and blocked on the other, whose FIFO is full.
     """
     blocks = {block.name: block for block in netlist.blocks}
     blocked = [edge for edge in netlist.edges if run.sides[edge.tensor].valid and not run.sides[edge.tensor].ready]

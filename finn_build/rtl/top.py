@@ -6,7 +6,7 @@ from pathlib import Path
 
 from finn_build.errors import CheckFailed
 from finn_build.rtl.library import mended
-from finn_build.rtl.netlist import MEMORY_STREAM, Block, Edge, Netlist, memory_files
+from finn_build.rtl.netlist import MEMORY_STREAM, Block, Netlist, memory_files
 from finn_build.rtl.verilator import Design, Stream
 
 TOP = "accelerator"
@@ -55,7 +55,7 @@ def write_accelerator(netlist: Netlist, folder: Path) -> Accelerator:
     Memory files stay in the generated code's folder: tools run there, and sources name them relative to it.
 
     Raises:
-        CheckFailed: two different files of one name, an input that nobody drives, a memory file that is missing or empty.
+        CheckFailed: two different files of one name, an input that nobody drives, no or an empty memory file.
         UserError: a mend does not fit this version of FINN's library.
     """
     sources = folder / "sources"
@@ -199,8 +199,3 @@ def _instantiate(module: str, name: str, ports: dict[str, str], driven: dict[str
         else:
             raise CheckFailed("rtl", f"nothing drives input {port} of {name}", "connect it, or tie it off knowingly")
     return [f"\t{module} {name} (", "\t\t" + ", ".join(pins), "\t);"]
-
-
-def edge_of(netlist: Netlist, tensor: str) -> Edge:
-    """The stream that carries a tensor."""
-    return next(edge for edge in netlist.edges if edge.tensor == tensor)
