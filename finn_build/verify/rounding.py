@@ -51,7 +51,7 @@ def require_close(
         CheckFailed: more flips in a layer than `MOST_FLIPS`, one by more than one code, logits that do not follow from
             the tap, a difference in an image without flips, or another class where the logits are not nearly tied.
     """
-    named_alike(_STAGE, {name: reference[name] for name in forced}, forced, _REMEDY)
+    named_alike(_STAGE, {name: reference[name] for name in (*steps, logits)}, forced, _REMEDY)
     named_alike(_STAGE, {name: reference[name] for name in (tap, logits)}, free, _REMEDY)
     flipped = np.zeros(len(reference[logits]), bool)
     values = flips = allowed = 0
