@@ -1,7 +1,10 @@
 """The end of a build: its stages' results gathered into the report."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from finn_build.bars import bars_to_show, clean_commit
 from finn_build.cache.digest import value_digest
@@ -11,13 +14,15 @@ from finn_build.config import Config
 from finn_build.environment import default_build_folder
 from finn_build.package.build import publish_package
 from finn_build.report.files import write_report
-from finn_build.report.schema import Report, Stage
+from finn_build.report.schema import Report, Stage, Verification
 from finn_build.report.verdict import failures, verdict
 from finn_build.runner import Runner
 
 REPORT_JSON, REPORT_HTML, VERIFY_JSON = "report.json", "report.html", "verify.json"
 PARTS = {"network", "layers", "hardware", "cam", "accuracy", "examples", "package"}
 """The report's parts that stages fill, under these names in their facts."""
+
+_LAYER = re.compile(r"layer (\d+) \((.*)\)")
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ def conclude(config: Config, runner: Runner, folder: Path, write: bool = True) -
         write: leave no trace if not: other commands build what they need without touching the last report.
     """
     facts = {name: part for run in runner.done for name, part in run.result.facts.items() if name in PARTS}
+    rows = [row for run in runner.done for row in run.result.verification]
     report = Report.model_validate(
         {
             "config": config.name,
@@ -58,8 +64,9 @@ def conclude(config: Config, runner: Runner, folder: Path, write: bool = True) -
                 )
                 for run in runner.done
             ],
-            "verification": [row for run in runner.done for row in run.result.verification],
+            "verification": rows,
             **facts,
+            "layers": _layers(facts.get("layers", []), rows),
         }
     )
     if not write:
@@ -72,6 +79,22 @@ def conclude(config: Config, runner: Runner, folder: Path, write: bool = True) -
     if report.package is not None:
         told.append(f"package: {folder / report.package.file}")
     return Outcome(report, folder, report.passed, told)
+
+
+def _layers(fidelity: list[dict[str, Any]], rows: Sequence[Verification]) -> list[dict[str, Any]]:
+    """Each layer once: its error against float where the network was trained here, its integer mismatches everywhere.
+
+    A layer's row in the verification says `layer 3 (name)`; the same position in `fidelity` is the same layer.
+    """
+    merged = {position: dict(layer) for position, layer in enumerate(fidelity)}
+    for row in rows:
+        found = _LAYER.fullmatch(row.output)
+        if found is None:
+            continue
+        layer = merged.setdefault(int(found[1]), {"name": found[2]})
+        layer["values"] = row.values
+        layer["mismatches"] = (layer.get("mismatches") or 0) + row.mismatches
+    return [merged[position] for position in sorted(merged)]
 
 
 def _write_page(report: Report, folder: Path) -> None:

@@ -108,7 +108,7 @@ def run_stages(config: Config, sources: Sources, runner: Runner) -> None:
         "hardware",
         "dataflow layers, the head as the last",
         make_hardware,
-        {"lowered": lower / GRAPH, **golden, **head},
+        {"lowered": lower / GRAPH, "integer": integer / GRAPH, **golden, **head},
         {"hardware": config.hardware, **heatmap},
     )
     partition = stage(
@@ -123,7 +123,7 @@ def run_stages(config: Config, sources: Sources, runner: Runner) -> None:
         "specialise",
         "types, RTL or HLS a node, folding",
         specialise_graph,
-        {"partition": partition, **golden, **folding},
+        {"partition": partition, "integer": integer / GRAPH, **golden, **folding},
         {"hardware": config.hardware, "folding": config.folding},
     )
     codegen = stage(

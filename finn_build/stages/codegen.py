@@ -17,11 +17,11 @@ def generate_code(connected: Path, hardware: HardwareSpec, out: Path, progress: 
         CheckFailed: a node has no files, or a word in them is not the graph's.
     """
     from finn_build.graph.codegen import generate_code as generate
-    from finn_build.stages.inputs import load_graph
+    from finn_build.stages.inputs import load_graph, save_graph
 
     progress(0.05)
     model, report = generate(load_graph(connected), hardware.part, 1000.0 / hardware.clock_mhz, out / NODES)
-    model.save(str(out / GRAPH))
+    save_graph(model, out / GRAPH)
     nodes = len(model.graph.node)
     return StageResult(
         checks=(check("nodes with generated sources", len(report.folders), "==", nodes, unit="nodes"),),

@@ -30,6 +30,27 @@ def load_graph(path: Path) -> "ModelWrapper":
         return ModelWrapper(str(path))
 
 
+def save_graph(model: "ModelWrapper", path: Path) -> None:
+    """Writes a graph; the same graph always gives the same bytes.
+
+    QONNX and FINN gather tensors in sets, so their annotations come in another order in each run.
+    """
+    graph = model.model.graph
+    for entries, name in (
+        (graph.value_info, "name"),
+        (graph.initializer, "name"),
+        (graph.quantization_annotation, "tensor_name"),
+    ):
+        ordered = sorted(entries, key=lambda entry: str(getattr(entry, name)))
+        del entries[:]
+        entries.extend(ordered)
+    for node in graph.node:
+        attributes = sorted(node.attribute, key=lambda attribute: str(attribute.name))
+        del node.attribute[:]
+        node.attribute.extend(attributes)
+    path.write_bytes(model.model.SerializeToString(deterministic=True))
+
+
 def tap_of(model: "ModelWrapper") -> str:
     """The tensor that a network's pooling reads, in any form of the network before lowering.
 

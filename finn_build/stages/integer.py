@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from finn_build.config import CamSettings
 from finn_build.report.schema import Check, check
+from finn_build.stages.executed import verify_layers
 from finn_build.stages.result import Progress, StageResult
 from models.spec import DataSpec, InputSpec, ModelSpec
 
@@ -33,7 +34,7 @@ def tidy_graph(qonnx: Path, input_spec: InputSpec, out: Path, progress: Progress
     from finn_build.graph.tap import head_of_graph
     from finn_build.graph.tidy import tidy
     from finn_build.samples import golden_images
-    from finn_build.stages.inputs import input_format, tap_of
+    from finn_build.stages.inputs import input_format, save_graph, tap_of
     from finn_build.verify.compare import require_equal
 
     network = read_network(qonnx)
@@ -46,7 +47,7 @@ def tidy_graph(qonnx: Path, input_spec: InputSpec, out: Path, progress: Progress
     progress(0.6)
     after = _codes(tidied, tap_of(tidied), head, BatchExecutor).run(images)
     rows = require_equal("tidy", before, after)
-    tidied.save(str(out / GRAPH))
+    save_graph(tidied, out / GRAPH)
     return StageResult(verification=tuple(rows), checks=(check("nodes left to compile", report.nodes_after, ">=", 1),))
 
 
@@ -77,14 +78,15 @@ def streamline_graph(
     from finn_build.graph.tap import head_of_graph
     from finn_build.head import write_arrays, write_head
     from finn_build.samples import golden_images
-    from finn_build.stages.inputs import load_graph, tap_of
+    from finn_build.stages.inputs import load_graph, save_graph, tap_of
     from finn_build.verify.compare import require_equal
     from finn_build.verify.golden import make_golden
+    from finn_build.verify.sweeps import require_equal_thresholds
 
     tidied = load_graph(tidy)
     found = head_of_graph(tidied, data.labels or [str(index) for index in range(data.classes)])
     integer, report = streamline(tidied)
-    integer.save(str(out / GRAPH))
+    save_graph(integer, out / GRAPH)
     progress(0.2)
     images = golden_images(input_spec.size)
     reference = _codes(tidied, tap_of(tidied), found, BatchExecutor).run(images)
@@ -94,6 +96,7 @@ def streamline_graph(
     progress(0.7)
     batch = BatchExecutor(integer, outputs).run(images)
     require_equal("streamline", judged, batch, remedy="the batch executor computes something else")
+    rows += require_equal_thresholds("streamline", integer, integer)
     spec = found.cam_spec(output, cam.sampling)
     write_arrays(out / GOLDEN, make_golden(images, batch, spec, found.fc_weight, found.bias))
     write_head(out / HEAD, found)
@@ -115,20 +118,16 @@ def lower_graph(integer: Path, golden: Path, out: Path, progress: Progress) -> S
 
     Raises:
         UserError: an operator has no such form.
-        CheckFailed: an output differs.
+        CheckFailed: an output, a layer or a threshold differs.
     """
-    from finn_build.executors.nodes import NodeExecutor
     from finn_build.graph.lower import lower
     from finn_build.head import read_arrays
-    from finn_build.stages.inputs import load_graph
-    from finn_build.verify.compare import require_equal
+    from finn_build.stages.inputs import load_graph, save_graph
 
     lowered = lower(load_graph(integer))
     progress(0.2)
-    expected = read_arrays(golden)
-    got = NodeExecutor(lowered, integer_outputs("NHWC"), stage="lower").run(expected["images"])
-    rows = require_equal("lower", {name: expected[name] for name in ("tap", "logits")}, got)
-    lowered.save(str(out / GRAPH))
+    rows = verify_layers("lower", lowered, integer_outputs("NHWC"), read_arrays(golden), integer)
+    save_graph(lowered, out / GRAPH)
     return StageResult(verification=tuple(rows))
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from finn_build.config import FoldingSpec, HardwareSpec
 from finn_build.report.schema import Check, Verification, check
-from finn_build.stages.hardware import CHILD, executed
+from finn_build.stages.executed import verify_layers
+from finn_build.stages.hardware import CHILD, output_of
 from finn_build.stages.integer import GRAPH
 from finn_build.stages.result import Progress, StageResult
 
@@ -14,6 +15,7 @@ GENERIC, CONNECTED, FOLDING = "generic.onnx", "connected.onnx", "folding.json"
 
 def specialise_graph(
     partition: Path,
+    integer: Path,
     golden: Path,
     hardware: HardwareSpec,
     folding: FoldingSpec,
@@ -36,12 +38,12 @@ def specialise_graph(
     from finn_build.graph.specialise import specialise
     from finn_build.graph.widths import minimise_widths
     from finn_build.head import read_arrays
-    from finn_build.stages.inputs import load_graph
+    from finn_build.stages.inputs import load_graph, save_graph
 
     generic, _ = minimise_widths(load_graph(partition / CHILD))
     progress(0.1)
-    rows = executed("specialise", generic, read_arrays(golden), hardware.head)
-    generic.save(str(out / GENERIC))
+    rows = verify_layers("specialise", generic, output_of(generic, hardware.head), read_arrays(golden), integer)
+    save_graph(generic, out / GENERIC)
     progress(0.7)
     specialised, variants = specialise(generic, hardware.part)
     if folding_file is None:
@@ -51,11 +53,11 @@ def specialise_graph(
         specialised = apply_folding(specialised, read_folding(folding_file), folding_file.name)
         told = folding_file.name
     specialised, _ = set_safe_depths(specialised)
-    specialised.save(str(out / GRAPH))
+    save_graph(specialised, out / GRAPH)
     write_folding(out / FOLDING, folding_of(specialised))
     progress(0.8)
     connected = connect(specialised, hardware.part)
-    connected.save(str(out / CONNECTED))
+    save_graph(connected, out / CONNECTED)
     structural = Verification(
         stage="specialise", output="nodes", values=len(variants), mismatches=0, max_abs_diff=0.0, method="structural"
     )
