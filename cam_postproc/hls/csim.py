@@ -4,7 +4,6 @@ import ctypes
 import hashlib
 import importlib.util
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from cam_postproc import gxx
 from cam_postproc.arithmetic import check_tap
 from cam_postproc.block import CamBlock
 from cam_postproc.checks import want_class, want_gate
@@ -36,6 +36,7 @@ FLAGS = (
     "-Wno-maybe-uninitialized",
 )
 _MESSAGE_BYTES = 256
+_PLACE = "CAM C simulation"
 
 
 class CamCsim:
@@ -147,7 +148,7 @@ class CamCsim:
         )
         if failed:
             got = message.value.decode(errors="replace")
-            raise CamError("CAM C simulation", f"{frames} whole packets", got, "the generated C++ is wrong")
+            raise CamError(_PLACE, f"{frames} whole packets", got, "the generated C++ is wrong")
         decoded = decode_packets(spec.layout, packet)
         ranks = [shown_classes(decoded.logits[n : n + 1], spec.shown, s) for n, s in enumerate(selects)]
         results: Arrays = {
@@ -205,18 +206,11 @@ def compile_cpp(
     """Compile generated sources of `folder`.
 
     Raises:
-        CamError: g++ fails; the message ends with its first error.
+        CamError: g++ fails; the message holds its first error.
     """
     # The ap_int headers as system headers: their warnings are not ours.
-    options = [*FLAGS, *flags, "-I.", "-Isim", f"-isystem{headers}"]
-    command = ["env", "LC_ALL=C", compiler, *options, *sources, "-o", str(out)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = done.stderr.splitlines()
-        first = next((line for line in lines if "error" in line), lines[0] if lines else "no message")
-        raise CamError(
-            "CAM C simulation", "C++ that compiles", first.strip(), "check g++ (apt install g++) and the disk"
-        )
+    options = [*FLAGS, *flags, "-I.", "-Isim", f"-isystem{headers}", *sources]
+    gxx.compile_cpp(_PLACE, compiler, options, folder, out)
 
 
 def find_compiler() -> tuple[str, str]:
@@ -225,11 +219,7 @@ def find_compiler() -> tuple[str, str]:
     Raises:
         CamError: there is none.
     """
-    compiler = shutil.which("g++")
-    if compiler is None:
-        raise CamError("CAM C simulation", "g++ on PATH", "none", "install it: sudo apt install g++")
-    done = subprocess.run([compiler, "-dumpfullversion"], capture_output=True, text=True, check=False)
-    return compiler, done.stdout.strip()
+    return gxx.find_compiler(_PLACE)
 
 
 def find_ap_types() -> Path:
@@ -243,7 +233,7 @@ def find_ap_types() -> Path:
         headers = Path(folder) / "templates" / "vivado" / "ap_types"
         if (headers / "ap_int.h").is_file():
             return headers
-    raise CamError("CAM C simulation", "hls4ml's ap_int.h", "none", "install it: pip install --no-deps hls4ml==1.3.0")
+    raise CamError(_PLACE, "hls4ml's ap_int.h", "none", "install it: pip install --no-deps hls4ml==1.3.0")
 
 
 def _each(name: str, value: T | Sequence[T], frames: int) -> list[T]:

@@ -108,15 +108,30 @@ def intersection_over_union(boxes_a: Int64, boxes_b: Int64) -> Float64:
     Raises:
         CamError: a box of negative coordinates or whose corners are the wrong way round.
     """
-    for boxes in (boxes_a, boxes_b):
-        if boxes.ndim != 2 or boxes.shape[1] != 4 or (boxes < 0).any() or (boxes[:, 2:] < boxes[:, :2]).any():
-            raise CamError("boxes", "rows x0, y0, x1, y1 ≥ 0, x0 ≤ x1, y0 ≤ y1", str(boxes.tolist())[:80], "check them")
+    check_truth(boxes_a)
+    check_truth(boxes_b)
     low = np.maximum(boxes_a[:, None, :2], boxes_b[None, :, :2])
     high = np.minimum(boxes_a[:, None, 2:], boxes_b[None, :, 2:])
     common = np.maximum(0, high - low + 1).prod(axis=2)
     area_a = (boxes_a[:, 2:] - boxes_a[:, :2] + 1).prod(axis=1)
     area_b = (boxes_b[:, 2:] - boxes_b[:, :2] + 1).prod(axis=1)
     return np.asarray(common / (area_a[:, None] + area_b[None, :] - common), dtype=np.float64)
+
+
+def check_truth(boxes: Int64) -> None:
+    """Refuse what are no boxes.
+
+    Raises:
+        CamError: not rows of four, none at all, a negative coordinate, or corners the wrong way round.
+    """
+    if (
+        boxes.ndim != 2
+        or boxes.shape[1] != 4
+        or not len(boxes)
+        or (boxes < 0).any()
+        or (boxes[:, 2:] < boxes[:, :2]).any()
+    ):
+        raise CamError("boxes", "rows x0, y0, x1, y1 ≥ 0, x0 ≤ x1, y0 ≤ y1", str(boxes.tolist())[:80], "check them")
 
 
 def map_ious(score_map: npt.NDArray[np.floating], truth: Int64, thresholds: Float64) -> tuple[Float64, Float64]:

@@ -12,6 +12,7 @@ from cam_postproc.errors import CamError
 from cam_postproc.metrics.annotations import Annotation, read_mask, read_wsol_metadata, safe_path
 from cam_postproc.metrics.boxes import IOU, IOUS_V2, THRESHOLD_STEP, BoxIous, box_ious, box_scores, threshold_grid
 from cam_postproc.metrics.contours import Float64
+from cam_postproc.metrics.kernel import BoxKernel
 from cam_postproc.metrics.maps import PROTOCOL_SIZE, prepare_scores
 from cam_postproc.metrics.pixels import PixelScores
 
@@ -72,6 +73,7 @@ def score_folder(
     threshold_step: float = THRESHOLD_STEP,
     workers: int = 2,
     progress: Callable[[int], None] | None = None,
+    kernel: BoxKernel | None = None,
 ) -> dict[str, Any]:
     """The evaluator's figures for a folder of maps; rates are fractions.
 
@@ -83,6 +85,7 @@ def score_folder(
         threshold_step: between thresholds.
         workers: threads.
         progress: called with the number of maps done.
+        kernel: from `kernel.find_kernel`, for boxes: much faster, same figures.
 
     Returns:
         For boxes {images, MaxBoxAcc, MaxBoxAccV2, best_threshold, curve {threshold, accuracy}, ious {…}}; for masks
@@ -99,7 +102,8 @@ def score_folder(
         return _score_masks(maps, annotations, masks, threshold_step, progress)
     truth = [annotation.boxes_at() for annotation in annotations]
     grid = threshold_grid(threshold_step)
-    return box_report(box_ious(maps, truth, grid, workers=workers, progress=progress), iou)
+    ious = box_ious(maps, truth, grid, workers=workers, progress=progress, kernel=kernel)
+    return box_report(ious, iou)
 
 
 def box_report(ious: BoxIous, iou: float = IOU) -> dict[str, Any]:

@@ -225,7 +225,7 @@ def test_missing_tools_and_broken_sources_are_one_line(synthetic, tmp_path, monk
     weight, bias = synthetic.head(RESNET8, 1)
     block = choose_block(RESNET8)
     with monkeypatch.context() as patch:
-        patch.setattr(csim_module.shutil, "which", lambda name: None)
+        patch.setattr(shutil, "which", lambda name: None)
         with pytest.raises(CamError, match=r"^CAM C simulation: expected g\+\+ on PATH.*apt install g\+\+$"):
             CamCsim(block, weight, bias, tmp_path)
     with monkeypatch.context() as patch:
