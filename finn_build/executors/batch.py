@@ -164,8 +164,12 @@ class BatchExecutor:
                 self._precision,
                 tuple(node.output),
             )
-            step = build_step(view, node.domain)
-            found = step.kernel(*[v.sample if v is not None else None for v in inputs])
+            try:
+                step = build_step(view, node.domain)
+                found = step.kernel(*[v.sample if v is not None else None for v in inputs])
+            except (RuntimeError, IndexError, TypeError) as error:
+                # What PyTorch says of shapes that do not fit.
+                raise view.refuse("inputs and attributes that fit together", str(error).splitlines()[0]) from error
             constant = step.folded or all(v is None or v.constant for v in inputs)
             if not constant and found.shape[:1] != (1,):
                 raise view.refuse("an output with the batch dimension first", f"shape {list(found.shape)}")

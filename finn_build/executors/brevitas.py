@@ -31,7 +31,7 @@ class BrevitasExecutor:
         return {TAP: outputs[TAP], LOGITS: outputs[LOGITS]}
 
     def run_all(self, images: Images) -> dict[str, Array]:
-        """Computes every quantised activation (float32, NHWC) by its layer's name, in order, then `tap` and `logits`."""
+        """Computes every quantised activation (float32, NHWC) by layer name, in order, then `tap` and `logits`."""
         check_images(images)
         parts: dict[str, list[Array]] = {}
         with torch.inference_mode(), self._network.computing(self._arithmetic):

@@ -11,7 +11,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_node, execute_onnx
 from qonnx.util.basic import get_preferred_qonnx_opset
 
-from finn_build.errors import CheckFailed, UserError
+from finn_build.errors import READABLE, CheckFailed, UserError
 from finn_build.executors.base import (
     RAW,
     Array,
@@ -132,6 +132,12 @@ class NodeExecutor:
             except UserWarning as warning:
                 what = " ".join(str(warning).split())
                 raise CheckFailed(self._stage, what, "the graph's annotations do not fit its values") from warning
+            except (OSError, MemoryError, *READABLE):
+                raise
+            except Exception as error:
+                # ONNX Runtime, QONNX and FINN raise whatever comes; here it means that shapes or types do not fit.
+                what = f"the graph cannot be executed: {' '.join(str(error).split())[:300]}"
+                raise CheckFailed(self._stage, what, "the passes of this stage left a broken graph") from error
         return context
 
 
