@@ -1,5 +1,6 @@
 """Applying transformations: quietly, each under a time limit, a set of them until nothing changes."""
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -22,15 +23,20 @@ def apply_pass(
     Raises:
         TimeLimitReached: it did not come to an end.
     """
-    with quiet(), time_limit(seconds, type(transformation).__name__):
-        return model.transform(transformation)
+    return _apply(copy.deepcopy(model), transformation, seconds)
 
 
 def apply_passes(model: "ModelWrapper", transformations: Sequence["Transformation"]) -> "ModelWrapper":
     """Applies transformations one after the other, to a copy of the model."""
+    model = copy.deepcopy(model)
     for transformation in transformations:
-        model = apply_pass(model, transformation)
+        model = _apply(model, transformation, PASS_SECONDS)
     return model
+
+
+def _apply(model: "ModelWrapper", transformation: "Transformation", seconds: float) -> "ModelWrapper":
+    with quiet(), time_limit(seconds, type(transformation).__name__):
+        return model.transform(transformation, make_deepcopy=False)
 
 
 def until_unchanged(

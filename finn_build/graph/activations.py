@@ -74,7 +74,7 @@ def _replace_quant(model: ModelWrapper, node: NodeProto) -> None:
     model.graph.node.insert(
         position,
         helper.make_node(
-            "MultiThreshold", [source, limits], [codes], domain="qonnx.custom_op.general",
+            "MultiThreshold", [source, limits], [codes], name=node.name, domain="qonnx.custom_op.general",
             out_dtype=parameters.datatype, out_bias=float(parameters.lowest), data_layout=_layout(model, target),
         ),
     )  # fmt: skip

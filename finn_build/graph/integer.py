@@ -9,7 +9,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from finn_build.adapter import quiet
 from finn_build.errors import UserError
-from finn_build.graph.walk import Array, attributes, constant, label, producer, shape
+from finn_build.graph.walk import Array, attributes, constant, consumers, label, producer, shape
 
 REMEDY = "quantise that tensor, or use an operator that scales pass through"
 
@@ -48,7 +48,18 @@ def assert_integer_constants(model: ModelWrapper) -> None:
         for name in node.input:
             value = model.get_initializer(name)
             if value is not None and not _integers(np.asarray(value)):
-                raise UserError(f"tensor {name}", "integers", f"constants of {label(node)} that are none", REMEDY)
+                got = f"constants of {label(node)} that are none{_stopped_by(model, node)}"
+                raise UserError(f"tensor {name}", "integers", got, REMEDY)
+
+
+def _stopped_by(model: ModelWrapper, node: NodeProto) -> str:
+    """What a scale or bias could not be moved through or absorbed by."""
+    if node.op_type not in ("Mul", "Add", "Sub", "Div"):
+        return ""
+    behind = node
+    while (readers := consumers(model, behind.output[0])) and readers[0].op_type in ("Mul", "Add", "Sub", "Div"):
+        behind = readers[0]
+    return f", which {label(readers[0])} does not let pass" if readers else ""
 
 
 def assert_integer(model: ModelWrapper) -> None:
@@ -91,6 +102,9 @@ def annotate_ranges(model: ModelWrapper) -> ModelWrapper:
         ranges[value.name] = (int(kind.min()), int(kind.max()))
     for node, low, high in _output_ranges(model, ranges):
         ranges[node.output[0]] = (low, high)
+        operand = constant(model, node, 1) if node.op_type == "Add" else None
+        if operand is not None:
+            model.set_tensor_datatype(node.input[1], smallest_type(int(operand.min()), int(operand.max())))
         if node.op_type == "MultiThreshold":
             _clip_thresholds(model, node, *ranges[node.input[0]])
         else:

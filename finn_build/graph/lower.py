@@ -34,6 +34,10 @@ def lower(model: ModelWrapper) -> ModelWrapper:
     """
     with quiet():
         model = ModelWrapper(model.model, make_deepcopy=True)
+    for node in model.graph.node:
+        if node.op_type not in _FORMS:
+            remedy = "use convolutions, residual adds, max-pooling and one average pooling"
+            raise UserError(label(node), "an operator that hardware knows", node.op_type, remedy)
     shapes = {name: shape(model, name) for node in model.graph.node for name in (*node.input, *node.output)}
     datatypes = {name: model.get_tensor_datatype(name) for name in shapes}
     nodes = list(model.graph.node)
@@ -42,11 +46,7 @@ def lower(model: ModelWrapper) -> ModelWrapper:
         _set_shape(model, name, [shapes[name][axis] for axis in (0, 2, 3, 1)])
         model.set_tensor_layout(name, ["N", "H", "W", "C"])
     for node in nodes:
-        form = _FORMS.get(node.op_type)
-        if form is None:
-            remedy = "use convolutions, residual adds, max-pooling and one average pooling"
-            raise UserError(label(node), "an operator that hardware knows", node.op_type, remedy)
-        form(model, node, shapes)
+        _FORMS[node.op_type](model, node, shapes)
     for name, datatype in datatypes.items():
         model.set_tensor_datatype(name, datatype)
     model = annotate_ranges(rename(model, keep=(TAP, LOGITS)))

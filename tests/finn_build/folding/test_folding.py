@@ -1,0 +1,147 @@
+import json
+from pathlib import Path
+
+import pytest
+from graph_helpers import PART, chain
+
+from finn_build.errors import UserError
+from finn_build.folding.automatic import set_folding
+from finn_build.folding.config import apply_folding, folding_of, lint_folding, read_folding, write_folding
+from finn_build.folding.rules import divisors, folding_rule
+from finn_build.graph.specialise import specialise
+
+
+@pytest.fixture(scope="module")
+def specialised():
+    return specialise(chain(max_pool=True).generic, PART)[0]
+
+
+@pytest.fixture
+def folding(specialised) -> dict[str, dict[str, object]]:
+    return folding_of(specialised)
+
+
+def refused(specialised, folding) -> str:
+    with pytest.raises(UserError) as caught:
+        lint_folding(specialised, folding, "folding.json")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_is_written_is_read_and_applied(specialised, folding, tmp_path: Path) -> None:
+    folded, _ = set_folding(specialised, 100e6 / 3000, 100)
+    path = tmp_path / "folding.json"
+    write_folding(path, folding_of(folded))
+    assert "Defaults" in read_folding(path)
+    assert folding_of(apply_folding(specialised, read_folding(path), path.name)) == folding_of(folded) != folding
+    assert folding_of(specialised) == folding
+
+
+def test_a_value_that_does_not_divide_is_refused_with_the_nearest(specialised, folding) -> None:
+    folding["MVAU_rtl_1"]["SIMD"] = 7
+    message = refused(specialised, folding)
+    assert "folding.json: MVAU_rtl_1.SIMD" in message
+    assert "one of 1, 2, 3, 4, 6, 9, 12, 18, 36, got 7; the nearest is 6" in message
+    folding["MVAU_rtl_1"]["SIMD"] = 36
+    folding["Thresholding_rtl_0"]["PE"] = 3
+    assert "Thresholding_rtl_0.PE: expected one of 1, 2, 4, got 3; the nearest is 2" in refused(specialised, folding)
+
+
+def test_an_unknown_node_is_refused_with_a_near_name(specialised, folding) -> None:
+    folding["MVAU_rtl_77"] = {"PE": 1, "SIMD": 1}
+    assert "MVAU_rtl_77: expected the name of a node, got no such node; did you mean MVAU_rtl_" in refused(
+        specialised, folding
+    )
+
+
+def test_a_missing_node_is_refused_with_what_to_add(specialised, folding) -> None:
+    del folding["MVAU_rtl_1"]
+    message = refused(specialised, folding)
+    assert 'MVAU_rtl_1: expected an entry for every node that folds, got none; add "MVAU_rtl_1": {"PE": 1' in message
+
+
+def test_a_missing_number_is_refused(specialised, folding) -> None:
+    del folding["MVAU_rtl_1"]["PE"]
+    assert "MVAU_rtl_1.PE: expected a number, got nothing; add it: one of 1, 2, 4" in refused(specialised, folding)
+
+
+@pytest.mark.parametrize("value", ["4", 4.0, True, None, [4]])
+def test_a_wrong_type_is_refused(specialised, folding, value: object) -> None:
+    folding["MVAU_rtl_1"]["PE"] = value
+    assert "MVAU_rtl_1.PE: expected a whole number" in refused(specialised, folding)
+
+
+def test_a_misspelt_attribute_is_refused(specialised, folding) -> None:
+    folding["MVAU_rtl_1"]["SIMDD"] = 1
+    assert "an unknown attribute; did you mean SIMD?" in refused(specialised, folding)
+
+
+def test_words_are_checked(specialised, folding) -> None:
+    folding["MVAU_rtl_1"]["resType"] = "lut"
+    assert 'MVAU_rtl_1.resType: expected one of auto, dsp, got "lut"' in refused(specialised, folding)
+
+
+def test_a_window_in_parallel_needs_all_channels(specialised, folding) -> None:
+    node = next(name for name in folding if name.startswith("ConvolutionInputGenerator"))
+    folding[node] |= {"parallel_window": 1, "SIMD": 1}
+    assert "3 with parallel_window 1, got 1; write 3" in refused(specialised, folding)
+
+
+def test_a_pool_and_its_window_agree(specialised, folding) -> None:
+    folding["Pool_hls_0"]["PE"] = 2
+    assert "Pool_hls_0.PE" in refused(specialised, folding)
+
+
+def test_fifo_depths_are_checked(specialised, folding) -> None:
+    folding["MVAU_rtl_1"]["inFIFODepths"] = [1]
+    assert "a list of depths of at least 2, got [1]" in refused(specialised, folding)
+    folding["MVAU_rtl_1"]["inFIFODepths"] = [64]
+    lint_folding(specialised, folding, "folding.json")
+
+
+def test_simd_is_at_least_a_1024th_of_the_rows() -> None:
+    from onnx import helper
+
+    node = helper.make_node("MVAU_rtl", ["a", "b"], ["c"], MW=4608, MH=512)
+    rule = folding_rule(node)
+    assert rule.numbers["SIMD"][0] == 6
+    assert rule.numbers["PE"] == divisors(512)
+
+
+def test_the_rule_is_told_in_the_message(specialised, folding, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("finn_build.folding.rules.MOST_WEIGHT_ROWS", 9)
+    monkeypatch.setattr("finn_build.folding.config.MOST_WEIGHT_ROWS", 9)
+    for name, entry in folding.items():
+        if "SIMD" in entry and name.startswith("MVAU"):
+            entry["SIMD"] = 9 if name == "MVAU_rtl_0" else entry["SIMD"]
+    folding["MVAU_rtl_1"]["SIMD"] = 3
+    assert "at least MW / 9 = 36 / 9, a divisor of 36, got 3; the nearest is 4" in refused(specialised, folding)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"MVAU_rtl_0": 3}'])
+def test_what_is_no_folding_file_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "broken.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"broken\.json"):
+        read_folding(path)
+    with pytest.raises(UserError, match="a folding JSON"):
+        read_folding(tmp_path / "missing.json")
+
+
+def test_folding_reaches_the_frame_rate(specialised) -> None:
+    slow, first = set_folding(specialised, 100, 100)
+    fast, second = set_folding(specialised, 100e6 / 2000, 100)
+    assert first.wanted_cycles == 1_000_000 >= first.reached_cycles
+    assert second.wanted_cycles == 2000
+    assert second.reached_cycles < first.reached_cycles
+    assert json.dumps(folding_of(slow)) != json.dumps(folding_of(fast))
+    cam = folding_of(fast)["ClassActivationMap_hls_0"]
+    assert folding_of(slow)["ClassActivationMap_hls_0"]["PE"] == 1
+    assert cam["PE"] * cam["ClassPE"] >= 1
+
+
+def test_a_rate_out_of_reach_gives_the_fastest(specialised) -> None:
+    _, result = set_folding(specialised, 1e8, 100)
+    assert result.wanted_cycles == 1
+    assert result.reached_cycles > 1
+    assert result.bottleneck in folding_of(specialised)
