@@ -281,6 +281,17 @@ def test_bad_heads_and_registers(synthetic, tmp_path, cache_dir):
         write_golden(runtime, tap, np.zeros((2, 1080), dtype=np.uint8), tmp_path)
 
 
+def test_the_example_of_the_page_runs(synthetic, tmp_path, monkeypatch):
+    page = (Path(csim_module.__file__).parent / "README.md").read_text()
+    example = re.search(r"```python\n(.*?)```", page, re.S)[1]
+    weight, bias = synthetic.head(RESNET8, 1)
+    names = {"fc_weight": weight, "bias": bias, "tap": synthetic.tap(RESNET8, 1, 2)}
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "README.md", "exec"), names)  # noqa: S102 - the page's own code
+    assert (names["result"]["packet"] == names["expected"].packet).all()
+    assert (tmp_path / "cam" / "golden.txt").is_file()
+
+
 def test_storage_is_the_smaller_one_in_block_rams():
     ten_maps = storage_memory(RESNET8, 1, "maps")
     assert (ten_maps.bram18, ten_maps.bits) == (2, 2 * 640 * 17)
