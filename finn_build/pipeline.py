@@ -17,13 +17,14 @@ from finn_build.runner import Listener, Runner, UntilReached
 from finn_build.sources import Sources, find_sources
 from finn_build.stages.accuracy import measure_accuracy
 from finn_build.stages.cam import simulate_cam
-from finn_build.stages.codegen import NODES, generate_code
+from finn_build.stages.codegen import generate_code
 from finn_build.stages.export import adopt_onnx, export_network
+from finn_build.stages.files import CONNECTED, GOLDEN, GRAPH, HEAD, NODES, WEIGHTS
 from finn_build.stages.hardware import make_hardware, make_partition
-from finn_build.stages.integer import GOLDEN, GRAPH, HEAD, lower_graph, streamline_graph, tidy_graph
-from finn_build.stages.model import WEIGHTS, load_weights, random_weights
+from finn_build.stages.integer import lower_graph, streamline_graph, tidy_graph
+from finn_build.stages.model import load_weights, random_weights
 from finn_build.stages.package import pack
-from finn_build.stages.specialise import CONNECTED, specialise_graph
+from finn_build.stages.specialise import specialise_graph
 
 STAGE_NAMES = (
     "model",

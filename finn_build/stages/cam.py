@@ -8,6 +8,7 @@ import numpy as np
 
 from finn_build.config import CamSettings
 from finn_build.report.schema import Verification, check
+from finn_build.stages.files import COMPILED, EXAMPLES, SOURCES
 from finn_build.stages.result import Progress, StageResult
 from models.spec import InputSpec
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from finn_build.head import Head
     from finn_build.localise import Answer, Picture
 
-SOURCES, COMPILED, EXAMPLES = "sources", "compiled", "examples"
 MOST_LEVELS = 1.0
 """The heatmap may differ from float64 by this much: rounding to a level is half of it."""
 

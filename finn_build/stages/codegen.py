@@ -4,10 +4,8 @@ from pathlib import Path
 
 from finn_build.config import HardwareSpec
 from finn_build.report.schema import Verification, check
-from finn_build.stages.integer import GRAPH
+from finn_build.stages.files import GRAPH, NODES
 from finn_build.stages.result import Progress, StageResult
-
-NODES = "nodes"
 
 
 def generate_code(connected: Path, hardware: HardwareSpec, out: Path, progress: Progress) -> StageResult:

@@ -4,10 +4,9 @@ import shutil
 from pathlib import Path
 
 from finn_build.report.schema import Check
+from finn_build.stages.files import GRAPH
 from finn_build.stages.result import Progress, StageResult
 from models.spec import DataSpec, InputSpec, ModelSpec
-
-MODEL = "model.onnx"
 
 
 def export_network(
@@ -47,5 +46,5 @@ def adopt_onnx(onnx: Path, out: Path, progress: Progress) -> StageResult:
 
     read_network(onnx)
     progress(0.5)
-    shutil.copyfile(onnx, out / MODEL)
+    shutil.copyfile(onnx, out / GRAPH)
     return StageResult()

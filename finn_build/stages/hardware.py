@@ -1,15 +1,12 @@
 """Stages `hardware` and `partition`: FINN's dataflow layers with the CAM block as the last, then one partition."""
 
 from pathlib import Path
-from typing import Any
 
 from finn_build.config import CamSettings, HardwareSpec
 from finn_build.report.schema import check
-from finn_build.stages.executed import verify_layers, verify_outputs
-from finn_build.stages.integer import GRAPH
+from finn_build.stages.executed import output_of, verify_layers, verify_outputs
+from finn_build.stages.files import GRAPH, PARENT
 from finn_build.stages.result import Progress, StageResult
-
-PARENT, CHILD = "parent.onnx", "partition_0.onnx"
 
 
 def make_hardware(
@@ -62,11 +59,3 @@ def make_partition(hardware: Path, golden: Path, head: str, out: Path, progress:
     rows = verify_outputs("partition", parts.child, output_of(parts.child, head), read_arrays(golden))
     nodes = check("nodes in the partition", len(parts.child.graph.node), ">=", 1, unit="nodes")
     return StageResult(checks=(nodes,), verification=tuple(rows))
-
-
-def output_of(graph: Any, head: str) -> dict[str, Any]:
-    """The graph's only output under the golden set's name for it."""
-    from finn_build.executors.base import Output
-
-    name = {"cam": "packet", "tap": "tap", "logits": "logits"}[head]
-    return {name: Output(graph.graph.output[0].name)}

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from finn_build.config import CamSettings
 from finn_build.report.schema import Check, check
 from finn_build.stages.executed import verify_layers
+from finn_build.stages.files import GOLDEN, GRAPH, HEAD
 from finn_build.stages.result import Progress, StageResult
 from models.spec import DataSpec, InputSpec, ModelSpec
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from finn_build.executors.base import Executor
     from finn_build.head import Head
-
-GRAPH, GOLDEN, HEAD = "model.onnx", "golden.npz", "head.npz"
 
 
 def tidy_graph(qonnx: Path, input_spec: InputSpec, out: Path, progress: Progress) -> StageResult:

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from finn_build.report.schema import check
+from finn_build.stages.files import WEIGHTS
 from finn_build.stages.result import Progress, StageResult
 from models.spec import DataSpec, InputSpec, ModelSpec
 
 UNTRAINED_SEED = 0
-WEIGHTS = "network.safetensors"
 
 
 def load_weights(

@@ -4,10 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from finn_build.config import CamSettings, HardwareSpec
-from finn_build.stages.cam import SOURCES
-from finn_build.stages.integer import GRAPH
+from finn_build.stages.files import FOLDING, GRAPH, SOURCES
 from finn_build.stages.result import Progress, StageResult
-from finn_build.stages.specialise import FOLDING
 from models.spec import DataSpec, InputSpec
 
 

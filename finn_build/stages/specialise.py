@@ -5,12 +5,9 @@ from typing import Any
 
 from finn_build.config import FoldingSpec, HardwareSpec
 from finn_build.report.schema import Check, Verification, check
-from finn_build.stages.executed import verify_layers
-from finn_build.stages.hardware import CHILD, output_of
-from finn_build.stages.integer import GRAPH
+from finn_build.stages.executed import output_of, verify_layers
+from finn_build.stages.files import CHILD, CONNECTED, FOLDING, GENERIC, GRAPH
 from finn_build.stages.result import Progress, StageResult
-
-GENERIC, CONNECTED, FOLDING = "generic.onnx", "connected.onnx", "folding.json"
 
 
 def specialise_graph(
