@@ -30,7 +30,7 @@ def compile_cpp(place: str, compiler: str, options: Sequence[str], folder: Path,
     Raises:
         CamError: it fails; the message holds its first error.
     """
-    command = ["env", "LC_ALL=C", compiler, *options, "-o", str(out)]
+    command = ["env", "LC_ALL=C", compiler, *options, "-o", str(out.resolve())]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.splitlines()

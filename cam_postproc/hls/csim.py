@@ -179,6 +179,7 @@ def build_library(
     """
     compiler, version = find_compiler()
     headers = find_ap_types()
+    cache_dir = cache_dir.resolve()  # g++ runs in another folder, and dlopen looks elsewhere for a bare name
     cache_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="csim-", dir=cache_dir) as folder:
         work = Path(folder)

@@ -31,7 +31,7 @@ class BoxKernel:
         source = (files("cam_postproc.metrics") / "cpp" / "contours.cpp").read_text(encoding="utf-8")
         compiler, version = find_compiler(_PLACE)
         digest = hashlib.sha256("\0".join([version, *FLAGS, source]).encode()).hexdigest()
-        library = cache_dir / f"contours-{digest[:24]}.so"
+        library = cache_dir.resolve() / f"contours-{digest[:24]}.so"
         if not library.is_file():
             cache_dir.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix="contours-", dir=cache_dir) as folder:
