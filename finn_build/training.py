@@ -44,16 +44,47 @@ def train_config(
         )
     import torch
 
-    from models.card import write_card
-    from models.checkpoint import save_checkpoint
     from models.datasets.load import load_dataset
-    from models.train import train
+    from models.ship import describe_images, ship
+    from models.train import Progress, train
 
     torch.set_num_threads(threads or os.cpu_count() or 1)
     chosen = _device(device)
-    training = load_dataset(config.data.dataset, root, "train", config.input.size, config.data.classes)
-    del train, save_checkpoint, write_card, chosen, training
-    return {}
+    load = (config.data.dataset, root)
+    learnt = load_dataset(*load, "train", config.input.size, config.data.classes)
+    test = load_dataset(*load, "test", config.input.size, config.data.classes)
+    whole = config.train.float_epochs + config.train.epochs
+
+    def on_progress(now: Progress) -> None:
+        before = 0 if now.phase == "float" else config.train.float_epochs
+        done = before + now.epoch + now.step / now.steps
+        figures = f"{now.phase} epoch {now.epoch + 1}/{now.epochs} loss {now.loss:.3f} train {100 * now.accuracy:.1f} %"
+        if now.held_out is not None:
+            figures += f" held out {100 * now.held_out:.1f} %"
+        tell(done / whole, figures, now.step == now.steps)
+
+    result = train(config.model, config.train, learnt, folder, device=chosen, on_progress=on_progress)
+    facts = ship(
+        result, config.train, test, describe_images(*load), _hardware(chosen), config.model.checkpoint, config.name
+    )
+    return {
+        "config": config.name,
+        "checkpoint": str(config.model.checkpoint),
+        "metrics": str(folder / "metrics.jsonl"),
+        "held_out": facts.held_out_accuracy,
+        "test": facts.test_accuracy,
+        "seconds": facts.seconds,
+    }
+
+
+def _hardware(device: str) -> str:
+    """What it was trained on, in general words."""
+    import torch
+
+    if device.startswith("cuda"):
+        return str(torch.cuda.get_device_name(device))
+    count = torch.get_num_threads()
+    return f"{count} CPU core{'s' if count > 1 else ''}"
 
 
 def _device(name: str) -> str:
