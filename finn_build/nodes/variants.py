@@ -53,6 +53,9 @@ def choose_rtl(model: ModelWrapper, cam_backend: CamBackend = "rtl") -> list[str
         node.domain = f"{RTL_DOMAIN.removesuffix('.rtl')}.{wanted.rpartition('_')[2]}"
         if wanted == "ElementwiseAdd_rtl":
             _check_add(model, node)
+        if wanted == "ClassActivationMap_rtl":
+            # The SystemVerilog block keeps every class's map; the packet is the same either way.
+            getCustomOp(node).set_nodeattr("Storage", "maps")
         changed.append(str(node.name))
     return changed
 

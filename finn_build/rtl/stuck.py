@@ -13,48 +13,45 @@ def describe_stuck(netlist: Netlist, run: Run) -> str:
     blocks = {block.name: block for block in netlist.blocks}
     blocked = [edge for edge in netlist.edges if run.sides[edge.tensor].valid and not run.sides[edge.tensor].ready]
     starved = [edge for edge in netlist.edges if run.sides[edge.tensor].ready and not run.sides[edge.tensor].valid]
-    done = run.sides["out0_V"].words
-    parts = [f"nothing moved any more after {done} words of the output, at cycle {run.cycles}"]
+    words = run.sides["out0_V"].words
+    parts = [f"nothing moved any more after {words} words of the output, at cycle {run.cycles}"]
     for block in netlist.blocks:
-        if len(block.inputs) < 2:
-            continue
-        hungry = [edge for edge in starved if edge.consumer and edge.consumer[0] == block.name]
-        full = [edge for edge in blocked if edge.consumer and edge.consumer[0] == block.name]
-        if hungry and full:
-            path = _upstream(netlist, full[0], blocks)
-            parts.append(f"{block.name} waits for a word of {_source(hungry[0])} while {path} is held up")
-    for block in netlist.blocks:
-        if len(block.outputs) < 2:
-            continue
-        held = [edge for edge in blocked if edge.producer and edge.producer[0] == block.name]
-        if held:
-            takers = " and ".join(edge.consumer[0] if edge.consumer else "outside" for edge in held)
-            parts.append(f"{block.name} cannot hand on to {takers}")
-    full_fifos = [
-        f"{name} (depth {blocks[name].depth})"
-        for name, words in run.high_water.items()
-        if name in blocks and words >= blocks[name].depth and _is_blocked(blocks[name], blocked)
-    ]
-    if full_fifos:
-        parts.append(f"full: {', '.join(full_fifos)}")
+        hungry = [edge for edge in starved if _taker(edge) == block.name]
+        held = [edge for edge in blocked if _taker(edge) == block.name]
+        if len(block.inputs) > 1 and hungry and held:
+            fifos, fork = _branch(netlist, blocks, held[0])
+            full = [f"{name} (depth {blocks[name].depth})" for name in fifos if _was_full(run, blocks[name])]
+            branch = f"the branch from {fork}" + (f" through {', '.join(full)}" if full else "")
+            parts.append(f"{block.name} waits for a word of {_giver(hungry[0])} while {branch} is full")
+        held = [edge for edge in blocked if _giver(edge) == block.name]
+        if len(block.outputs) > 1 and held:
+            parts.append(f"{block.name} cannot hand on to {' and '.join(_taker(edge) for edge in held)}")
     if len(parts) == 1 and starved:
-        parts.append(
-            f"{starved[0].consumer[0] if starved[0].consumer else 'the output'} waits for {_source(starved[0])}"
-        )
+        parts.append(f"{_taker(starved[0])} waits for {_giver(starved[0])}")
     return "; ".join(parts)
 
 
-def _is_blocked(block: Block, blocked: list[Edge]) -> bool:
-    return any(edge.consumer is not None and edge.consumer[0] == block.name for edge in blocked)
-
-
-def _source(edge: Edge) -> str:
+def _giver(edge: Edge) -> str:
     return edge.producer[0] if edge.producer else "the input"
 
 
-def _upstream(netlist: Netlist, edge: Edge, blocks: dict[str, Block]) -> str:
-    """The nearest FIFO in front of a stream, with its depth, or else the block."""
-    name = edge.producer[0] if edge.producer else "the input"
-    if name in blocks and blocks[name].depth:
-        return f"{name} (depth {blocks[name].depth})"
-    return name
+def _taker(edge: Edge) -> str:
+    return edge.consumer[0] if edge.consumer else "the output"
+
+
+def _was_full(run: Run, block: Block) -> bool:
+    return run.high_water.get(block.name, 0) >= block.depth > 0
+
+
+def _branch(netlist: Netlist, blocks: dict[str, Block], edge: Edge) -> tuple[list[str], str]:
+    """FIFOs of the branch that ends with a stream, in its direction, and the block at which it begins."""
+    by_tensor = {found.tensor: found for found in netlist.edges}
+    fifos: list[str] = []
+    while edge.producer is not None:
+        block = blocks[edge.producer[0]]
+        if len(block.outputs) > 1 or not block.inputs:
+            return fifos[::-1], block.name
+        if block.depth:
+            fifos.append(block.name)
+        edge = by_tensor[block.inputs[0].tensor]
+    return fifos[::-1], "the input"

@@ -85,21 +85,27 @@ def write_accelerator(netlist: Netlist, folder: Path) -> Accelerator:
 
 
 def check_memories(netlist: Netlist, texts: dict[str, str]) -> None:
-    """Checks that every memory file that the sources name is there: $readmemh would warn and go on with garbage.
+    """Checks that every memory file that the sources name is there in full: $readmemh would go on with garbage.
 
     Raises:
-        CheckFailed: naming the file.
+        CheckFailed: naming the file, and how many words it lacks.
     """
-    wanted: list[str] = []
+    wanted: dict[str, int | None] = {}
     for text in texts.values():
-        wanted += re.findall(r'"([\w./-]+\.dat)"', text)
+        for name in re.findall(r'"([\w./-]+\.dat)"', text):
+            wanted[name] = _parameter(text, "DEPTH") if "memstream_axi" in text else None
         for prefix in re.findall(r'THRESHOLDS_PATH\s*=\s*"([^"]+)"', text):
-            lanes, stages = _parameter(text, "PE"), _parameter(text, "N").bit_length()
-            wanted += [f"{prefix}threshs_{pe}_{stage}.dat" for pe in range(lanes) for stage in range(stages)]
-    present = {path.relative_to(netlist.folder).as_posix() for path in memory_files(netlist) if path.stat().st_size}
-    for name in wanted:
-        if name not in present:
+            lanes, channels = _parameter(text, "PE"), _parameter(text, "C")
+            for stage in range(_parameter(text, "N").bit_length()):
+                words = channels // lanes << stage
+                wanted |= {f"{prefix}threshs_{lane}_{stage}.dat": words for lane in range(lanes)}
+    present = {path.relative_to(netlist.folder).as_posix(): path for path in memory_files(netlist)}
+    for name, depth in wanted.items():
+        words = len(present[name].read_text(encoding="utf-8").split()) if name in present else 0
+        if not words:
             raise CheckFailed("rtl", f"memory file {name} is missing or empty", "run codegen again")
+        if depth is not None and words != depth:
+            raise CheckFailed("rtl", f"memory file {name} has {words} words instead of {depth}", "run codegen again")
 
 
 def _parameter(text: str, name: str) -> int:

@@ -1,8 +1,11 @@
+import sys
 from pathlib import Path
 
 import pytest
 
 from finn_build.environment import default_build_folder
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")
