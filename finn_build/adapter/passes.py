@@ -36,7 +36,7 @@ def apply_passes(model: "ModelWrapper", transformations: Sequence["Transformatio
 
 def _apply(model: "ModelWrapper", transformation: "Transformation", seconds: float) -> "ModelWrapper":
     with quiet(), time_limit(seconds, type(transformation).__name__):
-        return model.transform(transformation, make_deepcopy=False)
+        return model.transform(transformation, make_deepcopy=False, cleanup=False)
 
 
 def until_unchanged(

@@ -11,6 +11,7 @@ from qonnx.transformation.general import (
     GiveUniqueParameterTensors,
     RemoveStaticGraphInputs,
     RemoveUnusedTensors,
+    SortCommutativeInputsInitializerLast,
     SortGraph,
 )
 from qonnx.transformation.infer_data_layouts import InferDataLayouts
@@ -25,13 +26,17 @@ INPUT = "image"
 
 
 def clean(model: ModelWrapper) -> ModelWrapper:
-    """Shapes, folded constants, one tensor a parameter, types, layouts, no leftovers; the nodes' names stay."""
+    """Shapes, folded constants as second operands, one tensor a parameter, types, layouts, no leftovers.
+
+    The nodes keep their names.
+    """
     return apply_passes(
         model,
         [
             InferShapes(),
             FoldConstants(),
             RemoveStaticGraphInputs(),
+            SortCommutativeInputsInitializerLast(),
             GiveUniqueParameterTensors(),
             RemoveIdentities(),
             SortGraph(),

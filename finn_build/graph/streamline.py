@@ -84,6 +84,7 @@ def _round(model: ModelWrapper) -> ModelWrapper:
     model = apply_passes(
         model,
         [
+            SortGraph(),
             ConvertSubToAdd(),
             ConvertDivToMul(),
             BatchNormToAffine(),

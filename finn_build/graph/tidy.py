@@ -6,13 +6,16 @@ GlobalAveragePool. Activations are still quantised by Quant or MultiThreshold no
 
 from dataclasses import dataclass
 
+import numpy as np
+from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.extract_conv_bias import ExtractBiasFromConv
 from qonnx.transformation.gemm_to_matmul import GemmToMatMul
 from qonnx.transformation.infer_datatypes import InferDataTypes
 from qonnx.transformation.quant_constant_folding import FoldTransposeIntoQuantInit
 
-from finn_build.adapter import apply_passes
+from finn_build.adapter import apply_passes, quiet
 from finn_build.errors import UserError
 from finn_build.graph.cleanup import clean, rename
 from finn_build.graph.frontend import InputReport, Preprocessing, raw_pixel_input
@@ -20,7 +23,7 @@ from finn_build.graph.opset import raise_opset
 from finn_build.graph.output import LOGITS
 from finn_build.graph.pooling import normalise_pooling
 from finn_build.graph.quantiser import quant_parameters
-from finn_build.graph.walk import computed_inputs, label
+from finn_build.graph.walk import computed_inputs, consumers, label
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def tidy(model: ModelWrapper, size: int, preprocessing: Preprocessing) -> tuple[
     from finn.transformation.qonnx.fold_quant_weights import FoldQuantWeights
 
     before = len(model.graph.node)
-    model = clean(model)
+    model = clean(fold_quantised_biases(for_one_image(model)))
     if len(model.graph.output) != 1:
         names = ", ".join(value.name for value in model.graph.output)
         raise UserError("network", "one output, the logits", names, "export the network with its logits only")
@@ -73,6 +76,47 @@ def tidy(model: ModelWrapper, size: int, preprocessing: Preprocessing) -> tuple[
     model = rename(model)
     model.rename_tensor(model.graph.output[0].name, LOGITS)
     return model, TidyReport(report, before, len(model.graph.node))
+
+
+def for_one_image(model: ModelWrapper) -> ModelWrapper:
+    """Fixes a batch size that was left open to 1; shapes that were inferred without it are forgotten."""
+    with quiet():
+        model = ModelWrapper(model.model, make_deepcopy=True)
+    opened = False
+    for value in (*model.graph.input, *model.graph.output):
+        dims = value.type.tensor_type.shape.dim
+        if dims and not dims[0].dim_value:
+            dims[0].dim_value = 1
+            opened = True
+    if opened:
+        del model.graph.value_info[:]
+    return model
+
+
+def fold_quantised_biases(model: ModelWrapper) -> ModelWrapper:
+    """Replaces the quantiser of a constant that is added by the values that it gives.
+
+    A bias keeps its real value until the scale of its accumulator is known; in integer logits, or in a threshold, it
+    becomes an integer again. FINN's FoldQuantWeights would scale the whole branch instead.
+    """
+    with quiet():
+        model = ModelWrapper(model.model, make_deepcopy=True)
+        for node in list(model.graph.node):
+            readers = consumers(model, node.output[0])
+            if node.op_type not in ("Quant", "IntQuant") or computed_inputs(model, node) or not readers:
+                continue
+            if all(_adds(reader, node.output[0]) for reader in readers):
+                context = {name: model.get_initializer(name) for name in node.input}
+                getCustomOp(node).execute_node(context, model.graph)
+                model.set_initializer(node.output[0], np.asarray(context[node.output[0]], np.float32))
+                model.graph.node.remove(node)
+    return model
+
+
+def _adds(node: NodeProto, tensor: str) -> bool:
+    if node.op_type in ("Conv", "Gemm"):
+        return len(node.input) > 2 and node.input[2] == tensor
+    return node.op_type in ("Add", "Sub")
 
 
 def _check_weights(model: ModelWrapper) -> None:

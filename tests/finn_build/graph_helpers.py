@@ -44,6 +44,7 @@ class Options:
     requantise: bool = False
     fc_scales: int = 1
     fc_bias: bool = False
+    fc_bias_scale: float = 0.0
     groups: int = 1
     weight_limit: int | None = None
 
@@ -140,6 +141,8 @@ def network(**options: Any) -> ModelWrapper:
         x = b.quant(x, 0.05, 8, signed=False)
     weights = b.weights((CLASSES, 8), np.linspace(0.05, 0.08, CLASSES).reshape(-1, 1) if o.fc_scales > 1 else 0.06)
     extra = [b.constant(b.rng.normal(0, 1, CLASSES))] if o.fc_bias else []
+    if o.fc_bias_scale:
+        extra = [b.quant(extra[0], o.fc_bias_scale, 8, signed=True)]
     b.nodes.append(helper.make_node("Gemm", [x, weights, *extra], ["y"], "classifier", transB=1))
     size = [1, SIZE, SIZE, 3] if o.channels_last else [1, 3, SIZE, SIZE]
     graph = helper.make_graph(
@@ -185,7 +188,6 @@ def pooled_tensor(model: ModelWrapper) -> str:
 class Chain:
     """Every graph of a network, tidy to generic with narrow types (head = cam)."""
 
-    network: ModelWrapper
     tidy: ModelWrapper
     head: Head
     integer: ModelWrapper
@@ -196,16 +198,21 @@ class Chain:
 
 
 @functools.cache
+def tidied_of(**options: Any) -> ModelWrapper:
+    """The tidy graph of a tiny network, made once."""
+    return tidy(network(**options), SIZE, Preprocessing())[0]
+
+
+@functools.cache
 def chain(**options: Any) -> Chain:
     """The graphs of a tiny network, made once."""
-    start = network(**options)
-    tidied, _ = tidy(start, SIZE, Preprocessing())
+    tidied = tidied_of(**options)
     head = head_of_graph(tidied)
     integer, report = streamline(tidied)
     lowered = lower(integer)
     hardware = to_hardware(lowered, "cam", CamNode(head, (SIZE, SIZE)))
     generic, _ = minimise_widths(hardware)
-    return Chain(start, tidied, head, integer, report, lowered, hardware, generic)
+    return Chain(tidied, head, integer, report, lowered, hardware, generic)
 
 
 def copy(model: ModelWrapper) -> ModelWrapper:

@@ -24,9 +24,10 @@ def test_the_pixel_quantiser_becomes_a_scale() -> None:
     assert model.get_tensor_datatype("image").name == "UINT8"
 
 
-@pytest.mark.parametrize("order", ["RGB", "BGR"])
-@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
-@pytest.mark.parametrize("quantiser", ["signed", "normalised"])
+@pytest.mark.parametrize(
+    ("quantiser", "layout", "order"),
+    [("signed", "NCHW", "RGB"), ("signed", "NCHW", "BGR"), ("signed", "NHWC", "BGR"), ("normalised", "NHWC", "RGB")],
+)
 def test_preprocessing_is_folded_into_thresholds(order: str, layout: str, quantiser: str) -> None:
     start = network(input_quant=quantiser, channels_last=layout == "NHWC")
     tidied, report = tidy(start, SIZE, Preprocessing(MEAN, STD, layout, order))  # type: ignore[arg-type]
@@ -74,6 +75,18 @@ def test_another_size_or_layout_is_refused() -> None:
         tidy(network(), 16, Preprocessing())
     with pytest.raises(UserError, match=r"expected NHWC"):
         tidy(network(), SIZE, Preprocessing(layout="NHWC"))
+
+
+def test_an_open_batch_size_becomes_one() -> None:
+    model = network()
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "N"
+    tidied, _ = tidy(model, SIZE, Preprocessing())
+    assert tidied.get_tensor_shape("image") == [1, 3, SIZE, SIZE]
+    assert np.array_equal(
+        run(tidied, "float64")["logits"], run(tidy(network(), SIZE, Preprocessing())[0], "float64")["logits"]
+    )
+    assert streamline(tidied)[1].positions == 16
 
 
 def test_a_second_reader_of_the_image_is_refused() -> None:

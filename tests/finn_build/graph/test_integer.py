@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from graph_helpers import SIZE, chain, copy, network, node_of, pooled_tensor, run, tap_output
+from graph_helpers import SIZE, chain, copy, network, node_of, pooled_tensor, run, tap_output, tidied_of
 from onnx import helper
 from qonnx.core.datatype import DataType
 
@@ -64,7 +64,7 @@ def test_every_code_boundary_is_the_first_value_of_its_code() -> None:
 
 
 def test_different_scales_before_an_add_are_refused() -> None:
-    tidied, _ = tidy(network(other_scale=True), SIZE, Preprocessing())
+    tidied = copy(tidied_of(other_scale=True))
     expected = r"add Add_0 .*the same scale on both branches, got 0\.17\d* \(Quant_3 .* and 0\.25\d* \(Quant_1 "
     with pytest.raises(UserError, match=expected) as e:
         streamline(tidied)
@@ -84,7 +84,7 @@ def test_finns_pass_skips_silently_where_scales_differ() -> None:
     """Why the check stands before it: the graph just stays in floating point."""
     from finn.transformation.streamline.reorder import MoveLinearPastEltwiseAdd
 
-    tidied, _ = tidy(network(other_scale=True), SIZE, Preprocessing())
+    tidied = copy(tidied_of(other_scale=True))
     converted = quantisers_to_thresholds(tidied)
     before = [node.op_type for node in converted.graph.node]
     moved = converted.transform(MoveLinearPastEltwiseAdd())
@@ -94,7 +94,7 @@ def test_finns_pass_skips_silently_where_scales_differ() -> None:
 
 
 def test_an_unquantised_branch_is_refused() -> None:
-    tidied, _ = tidy(network(), SIZE, Preprocessing())
+    tidied = copy(tidied_of())
     add = node_of(tidied, "Add")
     quantised = tidied.find_producer(add.input[0])
     add.input[0] = quantised.input[0]
@@ -103,7 +103,7 @@ def test_an_unquantised_branch_is_refused() -> None:
 
 
 def test_a_float_node_between_is_named() -> None:
-    tidied, _ = tidy(network(float_node="Sigmoid"), SIZE, Preprocessing())
+    tidied = copy(tidied_of(float_node="Sigmoid"))
     expected = r"expected integers, got constants of Mul_\d \(Mul\) .*which Sigmoid_0 \(Sigmoid\) does not let pass"
     with pytest.raises(UserError, match=expected):
         streamline(tidied)
@@ -135,6 +135,17 @@ def test_a_bias_is_added_in_integer_logits() -> None:
     assert c.report.bias_error <= 0.5
     _, logits, integer = both_taps(c)
     assert np.abs(logits - integer["logits"]).max() <= 0.5 + 1e-6
+
+
+def test_a_quantised_bias_is_an_integer_already() -> None:
+    """At the scale s_w · s_f each step is N = 16 integer logits, at s_w · s_f / N one."""
+    step = float(np.float32(0.06)) * float(np.float32(0.13))
+    for scale, unit in ((step, 16), (step / 16, 1)):
+        c = chain(fc_bias=True, fc_bias_scale=scale)
+        assert c.report.bias_error < 1e-3
+        assert np.abs(c.report.bias).max() > unit
+        assert not np.any(c.report.bias % unit)
+        assert np.array_equal(c.head.bias, c.report.bias)
 
 
 def test_ranges_hold_and_are_tight_enough() -> None:
@@ -233,7 +244,7 @@ def test_a_wrong_stride_is_seen() -> None:
 
 
 def test_a_grouped_convolution_has_no_lowered_form() -> None:
-    tidied, _ = tidy(network(groups=4), SIZE, Preprocessing())
+    tidied = copy(tidied_of(groups=4))
     integer, _ = streamline(tidied)
     with pytest.raises(UserError, match=r"Conv_\d \(Conv\): expected a dense convolution.*got 4 groups"):
         lower(integer)

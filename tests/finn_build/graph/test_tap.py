@@ -1,16 +1,10 @@
 import numpy as np
 import pytest
-from graph_helpers import CLASSES, SIZE, chain, copy, network, node_of, run
+from graph_helpers import CLASSES, chain, copy, node_of, run, tidied_of
 from onnx import helper
 
 from finn_build.errors import UserError
-from finn_build.graph.frontend import Preprocessing
 from finn_build.graph.tap import cut_at_logits, cut_at_tap, head_of_graph
-from finn_build.graph.tidy import tidy
-
-
-def tidied(**options: object):
-    return tidy(network(**options), SIZE, Preprocessing())[0]
 
 
 def test_the_head_is_the_classifier() -> None:
@@ -36,7 +30,7 @@ def test_the_head_is_the_classifier() -> None:
 )
 def test_a_head_that_is_no_sum_of_class_maps_is_refused(options: dict[str, object], expected: str) -> None:
     with pytest.raises(UserError, match=expected) as e:
-        head_of_graph(tidied(**options))
+        head_of_graph(tidied_of(**options))
     assert str(e.value).startswith("CAM head")
 
 
