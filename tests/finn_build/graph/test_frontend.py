@@ -8,8 +8,9 @@ from finn_build.errors import UserError
 from finn_build.executors.base import InputFormat, Output
 from finn_build.executors.batch import BatchExecutor
 from finn_build.graph.cleanup import clean
-from finn_build.graph.frontend import Preprocessing, integer_thresholds, raw_pixel_input
+from finn_build.graph.frontend import Preprocessing, raw_pixel_input
 from finn_build.graph.opset import raise_opset, read_network
+from finn_build.graph.pixels import integer_thresholds
 from finn_build.graph.streamline import streamline
 from finn_build.graph.tidy import tidy
 
