@@ -38,10 +38,14 @@ def test_every_tensor_of_an_integer_graph(residual: Graph, pictures: np.ndarray)
     assert_same_everywhere(residual(), pictures)
 
 
-def test_results_do_not_depend_on_the_batch(residual: Graph) -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_results_do_not_depend_on_the_batch(threads: int, residual: Graph) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
     images = np.random.default_rng(5).integers(0, 256, (530, 8, 8, 3), dtype=np.uint8)
     executor = BatchExecutor(residual())
     together = executor.run(images)
+    torch.set_num_threads(before)
     for name in ("tap", "logits"):
         alone = np.concatenate([executor.run(image[None])[name] for image in images[505:520]])
         np.testing.assert_array_equal(together[name][505:520], alone)
@@ -221,8 +225,9 @@ def test_sums_too_large_for_float32_stay_exact(graph_of: Graph, pictures: np.nda
 def test_settings_of_pytorch_are_left_alone(residual: Graph, pictures: np.ndarray) -> None:
     torch.set_float32_matmul_precision("medium")
     try:
-        before = torch.backends.mkldnn.matmul.fp32_precision
-        BatchExecutor(residual()).run(pictures)
+        before, threads = torch.backends.mkldnn.matmul.fp32_precision, torch.get_num_threads()
+        BatchExecutor(residual()).run(np.tile(pictures, (200, 1, 1, 1)))
+        assert torch.get_num_threads() == threads
         assert torch.backends.mkldnn.matmul.fp32_precision == before
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
