@@ -83,6 +83,22 @@ MENDS: tuple[Mend, ...] = (
     Mend("add_multi.sv", "LEAF_LOAD[i]", "leaf_load(i)", "its table becomes a call"),
     Mend("add_multi.sv", "LEAF_LOAD[LIDX]", "leaf_load(LIDX)", "its table becomes a call"),
     Mend("add_multi.sv", "LEAF_LOAD[RIDX]", "leaf_load(RIDX)", "its table becomes a call"),
+    Mend("fifo.sv", "`default_nettype none\n", "", "a directive inside a module"),
+    Mend("fifo.sv", "`default_nettype wire\n", "", "a directive inside a module"),
+    Mend("vpc.sv", "`default_nettype none\n", "", "a directive inside a module"),
+    Mend("vpc.sv", "`default_nettype wire\n", "", "a directive inside a module"),
+    Mend(
+        "mvu.sv",
+        "\t\tlogic  Dirty = 1;\n\t\tinitial begin\n\t\t\t#100ns;\n\t\t\tDirty <= 0;\n\t\tend\n",
+        "\t\tlocalparam bit  Dirty = 0;\n",
+        "a delay in a watchdog of simulated start-up",
+    ),
+    Mend(
+        "thresholding.sv",
+        "p.ptr[M-1:SN+1] < 2**stage - SCOPE_REDUCE",
+        "(p.ptr[M-1:0] >> (SN+1)) < 2**stage - SCOPE_REDUCE",
+        "an ascending slice in the first stage",
+    ),
     Mend("fifo.sv", _ABITS_OLD, _ABITS_NEW, "a constant function that returns a structure"),
 )
 

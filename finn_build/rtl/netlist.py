@@ -49,6 +49,7 @@ class Block:
         memory_ports: likewise of the memory's wrapper.
         sources: SystemVerilog files, in the order of compilation.
         depth: of a FIFO, in words; 0 for anything else.
+        memory_bits: of a word of its weights' memory, whole bytes; 0 without one.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Block:
     memory_ports: dict[str, str]
     sources: tuple[Path, ...]
     depth: int = 0
+    memory_bits: int = 0
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,7 @@ def _block(model: "ModelWrapper", node: "NodeProto", folder: Path) -> Block:
         memory_ports=_ports(files, memories[0].stem) if memories else {},
         sources=tuple(files),
         depth=int(instance.get_nodeattr("depth")) if node.op_type == "StreamingFIFO_rtl" else 0,
+        memory_bits=int(instance.get_instream_width_padded(1)) if memories else 0,
     )
 
 

@@ -160,6 +160,18 @@ def _top(netlist: Netlist, registers: tuple[str, ...], fifos: tuple[Block, ...])
     return "\n".join(lines)
 
 
+def block_unit(block: Block, name: str) -> str:
+    """A module around one block and its weights' memory, with the block's streams as ports: what is synthesised alone."""
+    ports = ["input ap_clk", "input ap_rst_n", *(f"input [31:0] {port}" for port in _REGISTERS if port in block.ports)]
+    wire = {port.tensor: port.name for port in (*block.inputs, *block.outputs)}
+    for streams, way, back in ((block.inputs, "input", "output"), (block.outputs, "output", "input")):
+        for port in streams:
+            ports += [f"{way} [{port.bits - 1}:0] {port.name}_TDATA"]
+            ports += [f"{way} {port.name}_TVALID", f"{back} {port.name}_TREADY"]
+    lines = [f"module {name} (", "\t" + ",\n\t".join(ports), ");", *_instance(block, wire, ())]
+    return "\n".join([*lines, "endmodule", ""])
+
+
 def _outside(first: str, last: str) -> list[str]:
     return [
         f"\tassign {first}_TDATA = in0_V_TDATA;",
@@ -180,9 +192,7 @@ def _instance(block: Block, wire: dict[str, str], fifos: tuple[Block, ...]) -> l
         driven |= {f"{port.name}_{pin}": f"{wire[port.tensor]}_{pin}" for pin in ("TDATA", "TVALID", "TREADY")}
     if block.memory is not None:
         weights = f"{block.name}_weights"
-        lines += [
-            f"\twire [$bits({block.name}.in1_V_TDATA)-1:0] {weights}_TDATA;\twire {weights}_TVALID, {weights}_TREADY;"
-        ]
+        lines += [f"\twire [{block.memory_bits - 1}:0] {weights}_TDATA;\twire {weights}_TVALID, {weights}_TREADY;"]
         driven |= {f"in1_V_{pin}": f"{weights}_{pin}" for pin in ("TDATA", "TVALID", "TREADY")}
         stream = {f"{MEMORY_STREAM}_{pin.lower()}": f"{weights}_{pin}" for pin in ("TDATA", "TVALID", "TREADY")}
         clocks = {key: driven[key] for key in ("ap_clk", "ap_clk2x", "ap_rst_n")}

@@ -31,9 +31,9 @@ module mvu_lut #(
 	input  logic                                       ordy
 );
 
-	localparam int unsigned QUEUE         = 16;
-	localparam int unsigned PRODUCT_WIDTH = WEIGHT_WIDTH + ACTIVATION_WIDTH + 1;
-	localparam int unsigned TREE_WIDTH    = PRODUCT_WIDTH + $clog2(SIMD);
+	localparam int unsigned QUEUE       = 16;
+	localparam int unsigned PLANE_WIDTH = ACTIVATION_WIDTH + 1 + $clog2(SIMD);
+	localparam int unsigned TOTAL_WIDTH = PLANE_WIDTH + WEIGHT_WIDTH;
 
 	logic [SIMD-1:0][ACTIVATION_WIDTH-1:0] a;
 	logic a_there, a_last, take;
@@ -71,7 +71,7 @@ module mvu_lut #(
 		else if (pop && !(take && a_last)) places <= places + 1'b1;
 	end
 
-	// Stage 1: products. Stage 2: their sum. Stage 3: accumulation over the synapse fold.
+	// Stage 1: bit planes. Stage 2: their sum. Stage 3: accumulation over the synapse fold.
 	logic used1, last1, used2, last2, first3, done3;
 	always_ff @(posedge clk) begin
 		if (rst) begin
@@ -89,27 +89,41 @@ module mvu_lut #(
 		last2 <= last1;
 	end
 
+	// One plane a bit of the weights: the sum of the activations whose weight has that bit. No multiplier is written
+	// down, so none can become a DSP.
 	logic [PE-1:0][ACCU_WIDTH-1:0] sums;
 	for (genvar p = 0; p < int'(PE); p++) begin : g_pe
-		(* use_dsp = "no" *) logic signed [PRODUCT_WIDTH-1:0] product[SIMD];
-		for (genvar s = 0; s < int'(SIMD); s++) begin : g_product
-			logic signed [WEIGHT_WIDTH-1:0]   w;
-			logic signed [ACTIVATION_WIDTH:0] x;
-			assign w = wdat[p][s];
-			assign x = {SIGNED_ACTIVATIONS && a[s][ACTIVATION_WIDTH-1], a[s]};
-			always_ff @(posedge clk) product[s] <= PRODUCT_WIDTH'(w) * PRODUCT_WIDTH'(x);
+		logic signed [PLANE_WIDTH-1:0] plane[WEIGHT_WIDTH];
+		for (genvar b = 0; b < int'(WEIGHT_WIDTH); b++) begin : g_plane
+			// A heap: node i is the sum of nodes 2i + 1 and 2i + 2, the last SIMD nodes are the activations.
+			logic signed [PLANE_WIDTH-1:0] node[2*SIMD-1];
+			for (genvar i = 0; i < 2 * int'(SIMD) - 1; i++) begin : g_node
+				if (i < int'(SIMD) - 1) begin : g_add
+					assign node[i] = node[2*i+1] + node[2*i+2];
+				end else begin : g_leaf
+					localparam int unsigned S = i - (SIMD - 1);
+					logic signed [ACTIVATION_WIDTH:0] x;
+					assign x       = {SIGNED_ACTIVATIONS && a[S][ACTIVATION_WIDTH-1], a[S]};
+					assign node[i] = wdat[p][S][b] ? PLANE_WIDTH'(x) : '0;
+				end
+			end
+			always_ff @(posedge clk) plane[b] <= node[0];
 		end
 
-		logic signed [TREE_WIDTH-1:0] tree, tree2;
+		logic signed [TOTAL_WIDTH-1:0] total, total2;
 		always_comb begin
-			tree = '0;
-			for (int s = 0; s < int'(SIMD); s++) tree = tree + TREE_WIDTH'(product[s]);
+			total = '0;
+			for (int b = 0; b < int'(WEIGHT_WIDTH); b++) begin
+				// In two's complement the highest bit counts negatively.
+				if (b == int'(WEIGHT_WIDTH) - 1) total = total - (TOTAL_WIDTH'(plane[b]) <<< b);
+				else total = total + (TOTAL_WIDTH'(plane[b]) <<< b);
+			end
 		end
 
 		logic signed [ACCU_WIDTH-1:0] accumulator;
 		always_ff @(posedge clk) begin
-			tree2 <= tree;
-			if (used2) accumulator <= (first3 ? '0 : accumulator) + ACCU_WIDTH'(tree2);
+			total2 <= total;
+			if (used2) accumulator <= (first3 ? '0 : accumulator) + ACCU_WIDTH'(total2);
 		end
 		assign sums[p] = accumulator;
 	end
