@@ -9,9 +9,14 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import Abort, TyperException
 
-from finn_build.cli import build, data, doctor, evaluate, localize, report, train
+from finn_build.cli import build, data, doctor, evaluate, localize, report, score, train
+from finn_build.cli.console import terminal
 from finn_build.environment import keep_out_of_home
 from finn_build.errors import READABLE, CheckFailed, ToolFailed, UserError
+
+INTERRUPTED = "interrupted; what was finished is kept, and the same command carries on from there"
+TYPER_INTERRUPTED = 130
+"""What Typer makes of a KeyboardInterrupt by itself."""
 
 app = typer.Typer(
     name="finn-cam",
@@ -23,6 +28,7 @@ app.command("build")(build.build)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("localize")(localize.localize)
+app.command("score")(score.score)
 app.command("data")(data.data)
 app.command("report")(report.report)
 app.command("doctor")(doctor.doctor)
@@ -41,9 +47,13 @@ def run(arguments: list[str]) -> int:
     keep_out_of_home()
     command = typer.main.get_command(app)
     try:
-        return int(command.main(arguments or ["--help"], prog_name="finn-cam", standalone_mode=False) or 0)
+        with terminal():
+            code = int(command.main(arguments or ["--help"], prog_name="finn-cam", standalone_mode=False) or 0)
+        if code != TYPER_INTERRUPTED:
+            return code
+        message, code = INTERRUPTED, 2
     except (Abort, KeyboardInterrupt):
-        message, code = "interrupted; what was finished is kept, and the same command carries on from there", 2
+        message, code = INTERRUPTED, 2
     except TyperException as error:
         context = getattr(error, "ctx", None)
         where = context.command_path if context is not None else "finn-cam"

@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -16,10 +18,24 @@ from finn_build.stages.result import Progress as Tell
 REASONS_SHOWN = 6
 
 
+_open: list[TextIO] = []
+"""The streams of the commands that run now, the innermost last."""
+
+
+@contextlib.contextmanager
+def terminal() -> Iterator[None]:
+    """Keeps a way to standard error open for a command: a stage's own output goes to its log meanwhile."""
+    with os.fdopen(os.dup(2), "w", buffering=1) as stream:
+        _open.append(stream)
+        try:
+            yield
+        finally:
+            _open.pop()
+
+
 def standard_error() -> Console:
-    """A console on standard error that stays there while a stage's own output goes to its log."""
-    stream = os.fdopen(os.dup(2), "w", buffering=1)
-    return Console(file=stream, highlight=False, markup=False, soft_wrap=True)
+    """A console on the running command's standard error."""
+    return Console(file=_open[-1] if _open else sys.stderr, highlight=False, markup=False, soft_wrap=True)
 
 
 class StageConsole:

@@ -37,11 +37,11 @@ def score(
         tell = stages.started("score", str(scoremaps), [])
         from finn_build.localisation import score_maps
 
-        found = score_maps(scoremaps, metadata, masks, iou, step, tell)
+        figures = score_maps(scoremaps, metadata, masks, iou, step, tell)
     if as_json:
-        print(json.dumps(found))
+        print(json.dumps(figures))
         return 0
-    standard_error().print(_table(found, iou))
+    standard_error().print(_table(figures, iou))
     return 0
 
 

@@ -1,0 +1,5 @@
+"""`python -m finn_build.cli`: the same as `finn-cam`."""
+
+from finn_build.cli.app import main
+
+main()

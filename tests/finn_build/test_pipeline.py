@@ -1,0 +1,251 @@
+"""A whole build of a small network: what it writes, what it reuses, and how it ends when something is wrong."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from finn_build.cli.app import run
+from finn_build.config import load_config
+from finn_build.package.verify import verify_package
+from finn_build.pipeline import STAGE_NAMES, BuildOptions, build_all
+from finn_build.runner import RunStage
+
+TINY = """
+[model]
+groups = { blocks = [1, 1], channels = [8, 16], strides = [1, 2] }
+weight_bit_width = 4
+act_bit_width = 4
+first_bit_width = 4
+last_bit_width = 4
+checkpoint = "tiny.safetensors"
+
+[input]
+size = 8
+
+[data]
+dataset = "folder"
+classes = 3
+labels = ["circle", "square", "<b>star</b>"]
+
+[folding]
+target_fps = 1000.0
+
+[cam]
+output = 16
+"""
+
+
+class Quiet:
+    """A listener that remembers which stages ran and why."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, list[str]] = {}
+        self.stages: list[RunStage] = []
+
+    def started(self, stage: str, title: str, reasons: list[str]):  # noqa: ANN201
+        self.reasons[stage] = reasons
+        return lambda fraction: None
+
+    def finished(self, stage: RunStage) -> None:
+        self.stages.append(stage)
+
+    def failed(self, stage: str, log: Path) -> None:
+        self.reasons.setdefault(stage, []).append("failed")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "tiny.toml").write_text(TINY)
+    assert run(["build", str(folder / "tiny.toml"), "--untrained", "--out", str(folder / "build")]) == 0
+    return folder
+
+
+@pytest.fixture
+def copy(place: Path, tmp_path: Path) -> Path:
+    """A copy of the finished build that a test may spoil."""
+    shutil.copytree(place, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def again(folder: Path, **options: object) -> Quiet:
+    told = Quiet()
+    given = {"out": folder / "build", "untrained": True, **options}
+    build_all(load_config(str(folder / "tiny.toml")), BuildOptions(**given), told)  # type: ignore[arg-type]
+    return told
+
+
+def test_a_build_writes_everything(place: Path) -> None:
+    built = place / "build" / "tiny"
+    report = json.loads((built / "report.json").read_text())
+    assert [stage["name"] for stage in report["stages"]] == [n for n in STAGE_NAMES if n != "accuracy"]
+    assert report["accuracy"] is None
+    stages = {row["stage"] for row in report["verification"]}
+    wanted = {"qonnx", "tidy", "streamline", "lower", "hardware", "partition", "specialise", "codegen", "cam"}
+    assert stages == wanted
+    assert all(row["mismatches"] == 0 for row in report["verification"] if row["stage"] != "qonnx")
+    assert all(layer["mismatches"] == 0 for layer in report["layers"] if layer["name"] != "logits")
+    assert report["hardware"]["bottleneck"] in {layer["name"] for layer in report["hardware"]["layers"]}
+    assert report["cam"]["map"] == [4, 4]
+    assert report["cam"]["max_abs_error"] <= 1.0
+    page = (built / "report.html").read_text()
+    assert "&lt;b&gt;star" in page
+    assert "<b>star" not in page
+
+
+def test_the_golden_set_is_what_the_design_says(place: Path) -> None:
+    with np.load(place / "build" / "tiny" / "export" / "golden.npz", allow_pickle=False) as golden:
+        assert golden["images"].dtype == np.uint8
+        assert len(golden["images"]) >= 19
+        tap, logits, maps = golden["tap"], golden["logits"], golden["maps"]
+        assert tap.shape[1:] == (4, 4, 16)
+        assert np.array_equal(maps.sum(axis=(2, 3)), logits)
+        assert golden["heatmap"].shape[1:] == (16, 16)
+        assert golden["packet"].shape[1] % 8 == 0
+
+
+def test_the_package_is_whole(place: Path) -> None:
+    built = place / "build" / "tiny"
+    assert verify_package(built / "tiny-deploy.zip") == verify_package(built / "deploy")
+
+
+def test_a_second_build_reuses_everything(place: Path) -> None:
+    start = time.process_time()
+    told = again(place)
+    assert told.reasons == {}
+    assert all(stage.reused for stage in told.stages)
+    assert time.process_time() - start < 60
+
+
+def test_it_does_not_even_load_the_heavy_packages(place: Path) -> None:
+    code = (
+        "import sys; from finn_build.cli.app import run; "
+        f"assert run(['build', {str(place / 'tiny.toml')!r}, '--untrained', '--out', {str(place / 'build')!r}]) == 0; "
+        "heavy = {'torch', 'finn', 'qonnx', 'brevitas', 'matplotlib', 'onnxruntime'} & set(sys.modules); "
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "reused" in done.stderr
+
+
+def test_a_changed_setting_reruns_what_depends_on_it_and_no_more(copy: Path) -> None:
+    config = copy / "tiny.toml"
+    config.write_text(TINY.replace("target_fps = 1000.0", "target_fps = 150000.0"))
+    told = again(copy)
+    assert told.reasons["specialise"] == ["setting folding.target_fps"]
+    assert not {"model", "export", "tidy", "streamline", "lower", "hardware", "partition"} & set(told.reasons)
+    assert {"codegen", "package"} <= set(told.reasons)
+
+
+def test_a_spoilt_file_is_made_again(copy: Path) -> None:
+    graph = copy / "build" / "tiny" / "lower" / "model.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1])
+    told = again(copy)
+    assert told.reasons == {"lower": ["file lower/model.onnx is not as it was written"]}
+
+
+def test_force_and_until(copy: Path) -> None:
+    told = again(copy, force=frozenset({"tidy"}), until="tidy")
+    assert told.reasons == {"tidy": ["forced"]}
+    assert [stage.name for stage in told.stages] == ["model", "export", "tidy"]
+
+
+def test_json_is_the_report_and_nothing_else(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ["build", str(place / "tiny.toml"), "--untrained", "--out", str(place / "build"), "--json"]
+    assert run(arguments) == 0
+    assert json.loads(capfd.readouterr().out)["config"] == "tiny"
+
+
+def test_an_accelerator_that_does_not_fit_says_by_how_much(copy: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (copy / "tiny.toml").write_text(TINY.replace("target_fps = 1000.0", "target_fps = 1000.0\nbudget = 0.0001"))
+    assert run(["build", str(copy / "tiny.toml"), "--untrained", "--out", str(copy / "build")]) == 1
+    told = capfd.readouterr().err
+    assert "over by" in told
+    assert "Traceback" not in told
+
+
+def one_line(capfd: pytest.CaptureFixture[str], arguments: list[str], *words: str) -> None:
+    assert run(arguments) == 2
+    told = capfd.readouterr().err
+    last = told.strip().splitlines()[-1]
+    assert last.startswith("finn-cam: ")
+    assert all(word in last for word in words), last
+    assert "Traceback" not in told
+
+
+def test_mistakes_end_in_one_line_and_leave_earlier_results(copy: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    built = copy / "build" / "tiny"
+    before = (built / "report.json").read_bytes()
+    config, out = copy / "tiny.toml", ["--out", str(copy / "build")]
+    one_line(capfd, ["build", "nonsense"], "no such name", "resnet8_5w5a")
+    one_line(capfd, ["build", str(config), *out], "tiny.safetensors", "finn-cam train", "--untrained")
+    one_line(capfd, ["build", str(config), "--until", "tidying", *out], "'tidying'", "streamline")
+    one_line(capfd, ["build", str(config), "--colour"], "--colour")
+    one_line(capfd, ["build", str(config), "--untrained", "--data", str(copy), *out], "folder", str(copy))
+    (copy / "tiny.safetensors").write_bytes(b"\x00" * 50)
+    one_line(capfd, ["build", str(config), *out], "tiny.safetensors")
+    folding = json.loads((built / "specialise" / "folding.json").read_text())
+    name = next(node for node in folding if node.startswith("MVAU"))
+    (copy / "fold.json").write_text(json.dumps(folding | {name: {**folding[name], "PE": 3}}))
+    folded = TINY.replace("target_fps = 1000.0", 'file = "fold.json"')
+    config.write_text(folded)
+    one_line(capfd, ["build", str(config), "--untrained", *out], f"fold.json: {name}.PE", "one of 1, 2, 4, 8", "got 3")
+    (copy / "fold.json").write_text(json.dumps(folding | {"MVAU_7": {"PE": 1}}))
+    one_line(capfd, ["build", str(config), "--untrained", *out], "MVAU_7", "no such node")
+    assert (built / "report.json").read_bytes() == before
+    config.write_text(TINY)
+    assert again(copy).reasons == {}
+
+
+def test_a_second_build_of_one_config_waits_for_nobody(copy: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from filelock import FileLock
+
+    with FileLock(copy / "build" / "tiny" / ".lock"):
+        one_line(
+            capfd,
+            ["build", str(copy / "tiny.toml"), "--untrained", "--out", str(copy / "build")],
+            "no other build",
+        )
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    built = tmp_path / "build" / "tiny" / ".stages"
+    built.mkdir(parents=True)
+    (tmp_path / "tiny.toml").write_text(TINY)
+    # The manifest is written beside its place first: a device that is always full stands in for the disk.
+    (built / ".model.json.partial").symlink_to("/dev/full")
+    arguments = ["build", str(tmp_path / "tiny.toml"), "--untrained", "--until", "model"]
+    one_line(capfd, [*arguments, "--out", str(tmp_path / "build")], "a full disk", "--out")
+
+
+@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_build_is_carried_on(copy: Path, kill: signal.Signals) -> None:
+    shutil.rmtree(copy / "build")
+    command = [sys.executable, "-m", "finn_build.cli", "build", str(copy / "tiny.toml"), "--untrained"]
+    command += ["--out", str(copy / "build"), "--until", "tidy"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "TERM": "dumb"}) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        assert "model" in first
+        time.sleep(1.0)
+        process.send_signal(kill)
+        rest = process.stderr.read()
+        process.wait(60)
+    assert "Traceback" not in rest
+    if kill == signal.SIGINT:
+        assert process.returncode == 2
+        assert "interrupted" in rest
+    told = again(copy, until="tidy")
+    assert "model" not in told.reasons
+    assert again(copy, until="tidy").reasons == {}
