@@ -50,7 +50,7 @@ class Quiet:
         self.reasons: dict[str, list[str]] = {}
         self.stages: list[RunStage] = []
 
-    def started(self, stage: str, title: str, reasons: list[str]):  # noqa: ANN201
+    def started(self, stage: str, title: str, reasons: list[str]):
         self.reasons[stage] = reasons
         return lambda fraction: None
 

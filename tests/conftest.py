@@ -1,0 +1,57 @@
+"""`make verify`: what the long tests measured goes to build/verify.json, and is not measured twice at one commit."""
+
+from collections.abc import Callable, Generator, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from finn_build.bars import Measured, clean_commit, digests, holds_still, read_bars, write_bar
+from finn_build.conclude import VERIFY_JSON
+from finn_build.environment import ROOT, default_build_folder
+from finn_build.report.schema import Relation
+
+LOCK = ROOT / "requirements.lock"
+Record = Callable[..., None]
+
+
+def command_of(item: pytest.Item) -> str:
+    return f"make verify ARGS='{item.nodeid}'"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips a long test that passed at this commit, so that an interrupted `make verify` goes on where it was."""
+    if item.get_closest_marker("verify") is None:
+        return
+    commit = clean_commit()
+    for figure in read_bars(default_build_folder() / VERIFY_JSON):
+        if figure.name == item.nodeid and figure.passed and holds_still(figure, commit):
+            pytest.skip("measured already at this commit")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Keeps whether a long test passed."""
+    report = yield
+    if report.when == "call" and item.get_closest_marker("verify") is not None and report.outcome != "skipped":
+        keep(item, item.nodeid, float(report.passed), "==", 1.0, [])
+    return report
+
+
+def keep(
+    item: pytest.Item, name: str, measured: float, relation: Relation, limit: float, inputs: Iterable[Path]
+) -> Measured:
+    figure = Measured(name, measured, relation, limit, command_of(item), clean_commit(), digests([LOCK, *inputs]))
+    write_bar(default_build_folder() / VERIFY_JSON, figure)
+    return figure
+
+
+@pytest.fixture
+def bar(request: pytest.FixtureRequest) -> Record:
+    """Keeps a figure with its limit, and fails the test if it does not hold."""
+
+    def record(name: str, measured: float, relation: Relation, limit: float, inputs: Iterable[Path] = ()) -> None:
+        figure = keep(request.node, name, measured, relation, limit, inputs)
+        assert figure.passed, f"{name}: {measured:g}, limit {relation} {limit:g}"
+
+    return record
