@@ -84,7 +84,7 @@ class BatchExecutor:
         self.size = (shape[1], shape[2]) if self.layout == "NHWC" else (shape[2], shape[3])
         self._constants: dict[str, Tensor] = {}
         self.ranges: dict[str, Range] = {}
-        with _plain_arithmetic():
+        with _plain_arithmetic(), _threads(1):
             self._calls = self._prepare(proto, initialisers)
         self._variable = [self._input, *(name for call in self._calls for name in call.outputs)]
         missing = [o.tensor for o in self.outputs.values() if o.tensor not in self.ranges]
@@ -109,7 +109,8 @@ class BatchExecutor:
 
     def _run(self, images: Images, wanted: list[str]) -> dict[str, Array]:
         check_images(images, self.size)
-        length = max(1, CHUNK_PIXELS // (self.size[0] * self.size[1]))
+        most = max(1, CHUNK_PIXELS // (self.size[0] * self.size[1]))
+        length = min(most, -(-len(images) // torch.get_num_threads()))
         chunks = [images[start : start + length] for start in range(0, len(images), length)]
         with _plain_arithmetic():
             parts = _map(lambda chunk: self._arrays(chunk, wanted), chunks)
@@ -220,11 +221,19 @@ def _map(work: Callable[[Images], dict[str, Array]], chunks: list[Images]) -> li
     threads = torch.get_num_threads()
     if threads == 1 or len(chunks) == 1:
         return [work(chunk) for chunk in chunks]
+    with _threads(threads), ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1)) as pool:
+        return list(pool.map(work, chunks))
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Lets PyTorch use so many threads within the block, and restores what a thread within it may have set."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
     try:
-        with ThreadPoolExecutor(min(threads, len(chunks)), initializer=lambda: torch.set_num_threads(1)) as pool:
-            return list(pool.map(work, chunks))
+        yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
 
 
 @contextmanager
