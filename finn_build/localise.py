@@ -1,22 +1,29 @@
 """What a packet says of a picture: class, score, peak, box and heatmap, in the picture's own pixels."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cam_postproc.hostside import PacketLayout, decode_packets, largest_box, resize_image, scale_box, scale_point
 from cam_postproc.hostside import softmax_scores as scores_of
-from finn_build.errors import UserError
 from finn_build.head import Head
 
 UInt8 = NDArray[np.uint8]
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".JPEG")
-MOST_PIXELS = 200_000_000
+
+class Named(Protocol):
+    """What an answer needs to know of a picture: its name and its (height, width) in pixels."""
+
+    @property
+    def name(self) -> str:
+        """How the results call it."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,15 @@ class Picture:
     def size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
         return self.pixels.shape[0], self.pixels.shape[1]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A picture as the network sees it: name and (height, width) of the picture, uint8 [size, size, 3] of the input."""
+
+    name: str
+    size: tuple[int, int]
+    pixels: UInt8
 
 
 @dataclass(frozen=True)
@@ -59,13 +75,18 @@ class Answer:
     heatmap: UInt8
 
 
+def seen_by_network(picture: Picture, size: int) -> Seen:
+    """The picture resized to the network's input of size × size pixels."""
+    return Seen(picture.name, picture.size, resize_image(picture.pixels, size, size))
+
+
 def network_input(pictures: Sequence[Picture], size: int) -> UInt8:
     """The pictures as the network sees them: uint8 [N, size, size, 3]."""
     return np.stack([resize_image(picture.pixels, size, size) for picture in pictures])
 
 
 def read_packets(
-    packets: UInt8, layout: PacketLayout, head: Head, threshold: float, pictures: Sequence[Picture]
+    packets: UInt8, layout: PacketLayout, head: Head, threshold: float, pictures: Sequence[Named]
 ) -> list[Answer]:
     """Reads one packet a picture.
 
@@ -82,7 +103,7 @@ def read_packets(
 
 
 def answer(
-    picture: Picture, scores: NDArray[np.float64], heatmap: UInt8, labels: Sequence[str], threshold: float
+    picture: Named, scores: NDArray[np.float64], heatmap: UInt8, labels: Sequence[str], threshold: float
 ) -> Answer:
     """What scores and a heatmap at network size say of a picture.
 
@@ -108,73 +129,3 @@ def answer(
         box=None if box is None else scale_box(box, network, picture.size),
         heatmap=heatmap,
     )
-
-
-def read_picture(path: Path) -> Picture:
-    """Reads a picture file of any mode as RGB, upright, transparency on white.
-
-    Raises:
-        UserError: it is missing, no picture, truncated, or too large.
-    """
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as opened:
-            if math.prod(opened.size) > MOST_PIXELS:
-                raise UserError(str(path), f"at most {MOST_PIXELS:,} pixels", str(opened.size), "make it smaller")
-            upright = ImageOps.exif_transpose(opened)
-            return Picture(path.name, _as_rgb(upright))
-    except FileNotFoundError:
-        raise UserError(str(path), "a picture", "no such file", "correct the path") from None
-    except IsADirectoryError:
-        raise UserError(str(path), "a picture", "a folder", "give its files") from None
-    except UnidentifiedImageError:
-        raise UserError(str(path), "a picture (PNG, JPEG, …)", "a file of another kind", "convert it") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(str(path), "a whole picture", f"a broken one ({error})", "fetch it again") from None
-
-
-def _as_rgb(image: object) -> UInt8:
-    from PIL import Image
-
-    if not isinstance(image, Image.Image):
-        raise TypeError("no picture")
-    if image.mode.startswith("I") or image.mode == "F":
-        # 16-bit and floating grey: scaled to what the file uses, since convert() would clip it to white.
-        values = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if values.max(initial=0.0) > 255 else 255.0
-        grey = np.clip(np.rint(values * (255.0 / top)), 0, 255).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        over = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        over.alpha_composite(image.convert("RGBA"))
-        image = over
-    return np.array(image.convert("RGB"), dtype=np.uint8)
-
-
-def find_pictures(arguments: Sequence[str]) -> list[Path]:
-    """The picture files that files, folders and glob patterns name, each once, folders in sorted order.
-
-    Raises:
-        UserError: a pattern or folder holds none, or there is no such file.
-    """
-    import glob
-
-    found: list[Path] = []
-    for argument in arguments:
-        path = Path(argument)
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in PICTURE_SUFFIXES)
-            if not inside:
-                raise UserError(argument, "a folder with pictures", "none in it", "give another folder")
-            found.extend(inside)
-        elif path.exists() or not glob.has_magic(argument):
-            found.append(path)
-        else:
-            matches = sorted(Path(name) for name in glob.glob(argument, recursive=True))  # noqa: PTH207  absolute too
-            if not matches:
-                raise UserError(argument, "a pattern that files match", "none", "correct the pattern")
-            found.extend(p for p in matches if p.is_file())
-    return list(dict.fromkeys(found))

@@ -4,24 +4,25 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from finn_build.config import Config
 from finn_build.errors import UserError
 from finn_build.head import Head, read_head
-from finn_build.localise import Answer, Picture, answer, network_input, read_packets
+from finn_build.localise import Answer, Seen, answer, read_packets
 
 CHUNK = 64
 
 
 def answers_of(
-    config: Config, folder: Path, pictures: Sequence[Picture], executor: str, progress: Callable[[float], None]
+    config: Config, folder: Path, pictures: Sequence[Seen], executor: str, progress: Callable[[float], None]
 ) -> list[Answer]:
     """What one form of the network says of each picture.
 
     Args:
         config: that was built.
         folder: of its build.
-        pictures: of any size.
+        pictures: at the network's size.
         executor: `integer` (numpy model of the CAM block), `csim` (its C++), or `float` (the network with its
             quantisers off and a CAM in float64).
         progress: told the fraction that is done.
@@ -43,9 +44,7 @@ def answers_of(
     return answers
 
 
-def _packet_form(
-    config: Config, folder: Path, head: Head, executor: str
-) -> Callable[[Sequence[Picture]], list[Answer]]:
+def _packet_form(config: Config, folder: Path, head: Head, executor: str) -> Callable[[Sequence[Seen]], list[Answer]]:
     from finn_build.executors.cam import PacketExecutor
 
     spec = head.cam_spec(config.cam_output, config.cam.sampling)
@@ -53,14 +52,14 @@ def _packet_form(
         folder / "streamline" / "model.onnx", head, spec, "csim" if executor == "csim" else "integer", folder / "csim"
     )
 
-    def run(pictures: Sequence[Picture]) -> list[Answer]:
-        sent = packets.run(network_input(pictures, config.input.size))["packet"]
+    def run(pictures: Sequence[Seen]) -> list[Answer]:
+        sent = packets.run(_batch(pictures))["packet"]
         return read_packets(sent, spec.layout, head, config.cam.threshold, pictures)
 
     return run
 
 
-def _float_form(config: Config, folder: Path, head: Head) -> Callable[[Sequence[Picture]], list[Answer]]:
+def _float_form(config: Config, folder: Path, head: Head) -> Callable[[Sequence[Seen]], list[Answer]]:
     from cam_postproc.reference import heatmap_float64
     from finn_build.executors.brevitas import BrevitasExecutor
     from models.checkpoint import load_checkpoint
@@ -71,8 +70,8 @@ def _float_form(config: Config, folder: Path, head: Head) -> Callable[[Sequence[
     executor = BrevitasExecutor(network, Arithmetic.FLOAT)
     spec = head.cam_spec(config.cam_output, config.cam.sampling)
 
-    def run(pictures: Sequence[Picture]) -> list[Answer]:
-        outputs = executor.run(network_input(pictures, config.input.size))
+    def run(pictures: Sequence[Seen]) -> list[Answer]:
+        outputs = executor.run(_batch(pictures))
         maps = np.einsum("nhwk,ck->nchw", outputs["tap"].astype(np.float64), weights)
         logits = maps.mean(axis=(2, 3))
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -84,3 +83,7 @@ def _float_form(config: Config, folder: Path, head: Head) -> Callable[[Sequence[
         ]
 
     return run
+
+
+def _batch(pictures: Sequence[Seen]) -> NDArray[np.uint8]:
+    return np.stack([picture.pixels for picture in pictures])

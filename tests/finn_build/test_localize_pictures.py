@@ -1,0 +1,144 @@
+"""Pictures of every mode and kind: those that can be read, and those that end in one line."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from finn_build.cli.app import run
+from finn_build.errors import UserError
+from finn_build.localise_pictures import MOST_PIXELS, find_pictures, read_picture
+
+RNG = np.random.default_rng(0)
+COLOURS = RNG.integers(0, 256, (6, 4, 3), dtype=np.uint8)
+
+
+def saved(path: Path, image: Image.Image, **how: object) -> Path:
+    image.save(path, **how)  # type: ignore[arg-type]
+    return path
+
+
+def test_every_mode_becomes_rgb(tmp_path: Path) -> None:
+    rgb = Image.fromarray(COLOURS)
+    grey = Image.fromarray(COLOURS[:, :, 0])
+    as_is = read_picture(saved(tmp_path / "rgb.png", rgb))
+    assert (as_is.pixels == COLOURS).all()
+    assert as_is.size == (6, 4)
+    assert as_is.name == str(tmp_path / "rgb.png")
+    assert (read_picture(saved(tmp_path / "grey.png", grey)).pixels == COLOURS[:, :, :1]).all()
+    one_bit = grey.point(lambda v: 255 * (v > 127)).convert("1")
+    assert set(np.unique(read_picture(saved(tmp_path / "bit.png", one_bit)).pixels)) == {0, 255}
+    palette = rgb.quantize(8)
+    assert (read_picture(saved(tmp_path / "palette.png", palette)).pixels == np.asarray(palette.convert("RGB"))).all()
+    cmyk = read_picture(saved(tmp_path / "cmyk.tif", rgb.convert("CMYK")))
+    assert (cmyk.pixels == COLOURS).all()
+    first = read_picture(saved(tmp_path / "two.gif", palette, save_all=True, append_images=[palette.rotate(180)]))
+    assert (first.pixels == np.asarray(palette.convert("RGB"))).all()
+
+
+def test_sixteen_bits_keep_their_range(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 65535, 24).astype(np.uint16).reshape(6, 4)
+    read = read_picture(saved(tmp_path / "deep.png", Image.fromarray(ramp))).pixels
+    assert (read[:, :, 0] == np.rint(ramp / 257)).all()
+    floats = read_picture(saved(tmp_path / "float.tif", Image.fromarray(np.full((2, 2), 200.4, np.float32))))
+    assert (floats.pixels == 200).all()
+
+
+def test_transparency_lies_on_white_and_a_turned_picture_is_upright(tmp_path: Path) -> None:
+    clear = np.concatenate([COLOURS, np.zeros((6, 4, 1), np.uint8)], axis=2)
+    clear[0, 0, 3] = 255
+    read = read_picture(saved(tmp_path / "clear.png", Image.fromarray(clear))).pixels
+    assert (read[0, 0] == COLOURS[0, 0]).all()
+    assert (read[1:] == 255).all()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise
+    turned = read_picture(saved(tmp_path / "turned.png", Image.fromarray(COLOURS), exif=exif))
+    assert (turned.pixels == np.rot90(COLOURS, -1)).all()
+
+
+def huge_png(path: Path, width: int, height: int) -> Path:
+    """A PNG whose header promises more pixels than it holds."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    return path
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    noise = Image.fromarray(RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    for name in ("cut.png", "cut.jpg"):
+        whole = saved(tmp_path / f"whole-{name}", noise).read_bytes()
+        (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+        (tmp_path / f"whole-{name}").unlink()
+    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "empty.png").write_bytes(b"")
+    huge_png(tmp_path / "huge.png", 20_000, MOST_PIXELS // 20_000 + 1)
+    huge_png(tmp_path / "vast.png", 60_000, 60_000)
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "notes.txt").write_text("no picture")
+    (tmp_path / "only.d").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("cut.png", "a whole picture"),
+        ("cut.jpg", "a whole picture"),
+        ("text.jpg", "a file of another kind"),
+        ("empty.png", "a file of another kind"),
+        ("huge.png", f"at most {MOST_PIXELS:,} pixels"),
+        ("vast.png", f"at most {MOST_PIXELS:,} pixels"),
+        ("absent.png", "no such file"),
+        ("nothing", "a folder with pictures"),
+        ("words", "a folder with pictures"),
+        ("*.webp", "a pattern that files match"),
+        ("only.*", "a pattern that files match"),
+        ("words/*", "a file of another kind"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(broken: Path, name: str, word: str, capfd: pytest.CaptureFixture[str]) -> None:
+    out = broken / "out"
+    assert run(["localize", str(broken / name), "--out", str(out), "--build", str(broken / "build")]) == 2
+    told = capfd.readouterr()
+    assert told.out == ""
+    assert len(told.err.strip().splitlines()) == 1, told.err
+    assert word in told.err
+    assert name.split("/")[0] in told.err
+    # It is found before anything is built or written.
+    assert not out.exists()
+    assert not (broken / "build").exists()
+
+
+def test_settings_that_cannot_be(broken: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for arguments, word in (
+        ([], "--camera N"),
+        (["cut.png", "--camera", "0"], "both"),
+        (["cut.png", "--executor", "board"], "integer, csim, float"),
+        (["cut.png", "--config", "nonsense"], "nonsense"),
+        (["--camera", "93"], "--camera 93: expected a camera"),
+    ):
+        assert run(["localize", *arguments, "--build", str(broken / "build")]) == 2
+        told = capfd.readouterr().err
+        assert len(told.strip().splitlines()) == 1, told
+        assert word in told
+
+
+def test_finding_pictures(tmp_path: Path) -> None:
+    for name in ("b.PNG", "a.jpg", "c.txt", "[x].png"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "sub.png").mkdir()
+    found = find_pictures([str(tmp_path), str(tmp_path / "*.jpg"), str(tmp_path / "[x].png")])
+    assert [path.name for path in found] == ["[x].png", "a.jpg", "b.PNG"]
+    assert [path.name for path in find_pictures([str(tmp_path / "*.*g")])] == ["[x].png", "a.jpg"]
+    with pytest.raises(UserError, match="none in it"):
+        find_pictures([str(tmp_path / "sub.png")])
