@@ -1,7 +1,7 @@
 """Synthesis for 7-series chips with Yosys: a block at a time, and the whole accelerator.
 
-Results are kept under a digest of everything that went in: sources, memory contents, script and Yosys' version. Timing and
-placement are not part of it: there is no open place-and-route for this family here.
+Results are kept under a digest of everything that went in: sources, memory contents, script and Yosys' version. Timing
+and placement are not part of it: there is no open place-and-route for this family here.
 """
 
 import json
@@ -107,7 +107,7 @@ def synthesise_blocks(
         nonlocal done
         names = {source.name for source in block.sources}
         sources = [path for path in accelerator.sources if path.name in names]
-        memories = _memories(accelerator.netlist, [block])
+        memories = block_memories(accelerator.netlist, [block])
         result = synthesise(block.name, block.op, sources, memories, UNIT, cache_folder, extra=block_unit(block, UNIT))
         done += 1
         if on_progress is not None:
@@ -125,7 +125,7 @@ def synthesise_whole(accelerator: Accelerator, cache_folder: Path) -> Synthesise
         ToolFailed: Yosys refused it.
     """
     netlist = accelerator.netlist
-    return synthesise(TOP, "", accelerator.sources, _memories(netlist, netlist.blocks), TOP, cache_folder)
+    return synthesise(TOP, "", accelerator.sources, block_memories(netlist, netlist.blocks), TOP, cache_folder)
 
 
 def synthesise(
@@ -242,7 +242,8 @@ def _cells(stat: dict[str, Any], top: str) -> dict[str, int]:
     return {cell: int(count["count"] if isinstance(count, dict) else count) for cell, count in found.items()}
 
 
-def _memories(netlist: Netlist, blocks: Iterable[Block]) -> dict[str, Path]:
+def block_memories(netlist: Netlist, blocks: Iterable[Block]) -> dict[str, Path]:
+    """The name that sources use for a memory file → the file."""
     return {f"{b.name}/{path.name}": path for b in blocks for path in (netlist.folder / b.name).glob("*.dat")}
 
 

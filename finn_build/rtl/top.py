@@ -161,7 +161,7 @@ def _top(netlist: Netlist, registers: tuple[str, ...], fifos: tuple[Block, ...])
 
 
 def block_unit(block: Block, name: str) -> str:
-    """A module around one block and its weights' memory, with the block's streams as ports: what is synthesised alone."""
+    """A module around one block and its weights' memory, with its streams as ports: what is synthesised alone."""
     ports = ["input ap_clk", "input ap_rst_n", *(f"input [31:0] {port}" for port in _REGISTERS if port in block.ports)]
     wire = {port.tensor: port.name for port in (*block.inputs, *block.outputs)}
     for streams, way, back in ((block.inputs, "input", "output"), (block.outputs, "output", "input")):
