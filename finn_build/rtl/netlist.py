@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from finn_build.errors import CheckFailed, UserError
@@ -132,7 +133,7 @@ def read_netlist(model: "ModelWrapper", folder: Path, *, end_at: str | None = No
     nodes = [node for node in model.graph.node if not str(node.op_type).startswith("IODMA")]
     if end_at is not None:
         nodes = _before(nodes, end_at)
-    with finn_session(folder / ".finn"):
+    with TemporaryDirectory() as scratch, finn_session(Path(scratch)):
         blocks = tuple(_block(model, node, folder) for node in nodes)
         words = {tensor: count for node in nodes for tensor, count in _words(node, bits=False).items()}
         value_bits = {tensor: count for node in nodes for tensor, count in _words(node, bits=True).items()}

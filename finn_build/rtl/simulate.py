@@ -21,7 +21,6 @@ from finn_build.rtl.words import pack_words
 
 CamBackend = Literal["rtl", "hls"]
 UInt8 = npt.NDArray[np.uint8]
-GRAPH = "graph.onnx"
 FRAME_BYTES = slice(12, 16)
 """Where a packet's header carries the frame counter."""
 CAM = "ClassActivationMap"
@@ -95,6 +94,7 @@ class SimulationResult:
 
 
 def simulate(
+    graph: Path,
     code: Path,
     golden: Path,
     out: Path,
@@ -111,7 +111,8 @@ def simulate(
     """Builds the accelerator from generated code, unless it is built already, and runs it.
 
     Args:
-        code: folder of the generated code, with graph.onnx and a folder a node.
+        graph: ONNX file of the specialised, connected graph whose code was generated; DMAs are left out.
+        code: folder of the generated code, a folder a node.
         golden: golden.npz with `images` (uint8 [N, S, S, 3]) and `packet` (uint8 [N, L]) or `tap` (uint8 [N, h, w, C]).
         out: takes the top, its sources and the words of the run.
         cache: compiled programs are kept there.
@@ -130,7 +131,7 @@ def simulate(
     """
     from qonnx.core.modelwrapper import ModelWrapper
 
-    model = ModelWrapper(str(code / GRAPH))
+    model = ModelWrapper(str(graph))
     has_cam = any(str(node.op_type).startswith(CAM) for node in model.graph.node)
     netlist = read_netlist(model, code, end_at=CAM if has_cam and cam_backend == "hls" else None)
     accelerator = write_accelerator(netlist, out)

@@ -187,7 +187,7 @@ def small_code(folder: Path, *, bypass_words=None, cam_backend="rtl", seed=0):
                 instance = getCustomOp(node)
                 instance.set_nodeattr("inFIFODepths", [bypass_words] * len(node.input))
                 instance.set_nodeattr("outFIFODepths", [bypass_words] * len(node.output))
-        model = connect(model, PART, with_dma=False)
+        model = connect(model, PART)
         model, _ = generate_code(model, PART, 10.0, folder)
     model.save(str(folder / "graph.onnx"))
     return model

@@ -26,7 +26,8 @@ def made(tmp_path_factory):
 
 
 def run(made, tmp_path, programs, code=None, golden=None, **options):
-    return simulate(code or made / "code", golden or made / "golden.npz", tmp_path, cache=programs, **options)
+    code = code or made / "code"
+    return simulate(code / "graph.onnx", code, golden or made / "golden.npz", tmp_path, cache=programs, **options)
 
 
 @pytest.mark.parametrize("seed", [None, 1, 2])
