@@ -35,7 +35,7 @@ from finn_build.executors.values import UNKNOWN, Kernel, NodeView, Precision, Ra
 
 PIXELS = Range(0.0, 255.0, True)
 
-CHUNK_PIXELS = 32 * 32 * 32
+CHUNK_PIXELS = 8 * 32 * 32
 """Images go through the graph in chunks of about this many pixels, so that a layer's tensors stay in the cache."""
 
 
