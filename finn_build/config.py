@@ -48,7 +48,7 @@ class CamSettings(Table):
     """`[cam]`: the heatmap: size in pixels, block, box threshold (a fraction of the peak), sampling convention."""
 
     output: int | None = Field(default=None, ge=1, le=1024)
-    backend: Literal["hls"] = "hls"
+    backend: Literal["hls", "rtl"] = "hls"
     threshold: float = Field(default=0.5, ge=0, lt=1)
     sampling: Literal["half-pixel", "top-left"] = "half-pixel"
 

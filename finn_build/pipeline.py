@@ -125,7 +125,7 @@ def run_stages(config: Config, sources: Sources, runner: Runner) -> None:
         "types, RTL or HLS a node, folding",
         specialise_graph,
         {"partition": partition, "integer": integer / GRAPH, **golden, **folding},
-        {"hardware": config.hardware, "folding": config.folding},
+        {"hardware": config.hardware, "folding": config.folding, "cam": config.cam},
     )
     codegen = stage(
         "codegen",

@@ -9,7 +9,7 @@ import numpy as np
 from finn_build.config import CamSettings
 from finn_build.report.schema import Verification, check
 from finn_build.stages.files import COMPILED, EXAMPLES, SOURCES
-from finn_build.stages.result import Progress, StageResult
+from finn_build.stages.result import Progress, StageResult, required
 from models.spec import InputSpec
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def simulate_cam(
 
     Raises:
         CamError: g++ is missing, or the C++ does not compile.
-        CheckFailed: a map, logit, class, heatmap or packet differs from the integer model.
+        CheckFailed: a map, logit, class, heatmap or packet differs from the integer model, or the heatmap from float64.
     """
     from cam_postproc.hls.csim import CamCsim
     from cam_postproc.hls.sources import write_sources
@@ -72,9 +72,11 @@ def simulate_cam(
     )
     progress(0.6)
     error = _levels_off(spec, expected, classes)
+    close = check("heatmap against float64", error, "<=", MOST_LEVELS, unit="levels")
+    required("cam", close, "the fixed-point resize has too few bits")
     examples = _examples(integer, classifier, block, simulation, cam, input_spec, out)
     return StageResult(
-        checks=(check("heatmap against float64", error, "<=", MOST_LEVELS, unit="levels"),),
+        checks=(close,),
         verification=tuple(rows),
         facts={"cam": _facts(block, classifier, cam, error, len(classes)), "examples": examples},
     )

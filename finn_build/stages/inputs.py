@@ -24,8 +24,10 @@ def load_graph(path: Path) -> "ModelWrapper":
 
     from finn_build.adapter import quiet
     from finn_build.nodes.registry import register_nodes
+    from finn_build.nodes.variants import register_rtl_nodes
 
     register_nodes()
+    register_rtl_nodes()
     with quiet():
         return ModelWrapper(str(path))
 

@@ -10,7 +10,7 @@ from finn_build.config import CamSettings
 from finn_build.report.schema import Check, check
 from finn_build.stages.executed import verify_layers
 from finn_build.stages.files import GOLDEN, GRAPH, HEAD
-from finn_build.stages.result import Progress, StageResult
+from finn_build.stages.result import Progress, StageResult, required
 from models.spec import DataSpec, InputSpec, ModelSpec
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def streamline_graph(
         check("bias rounded by", round(report.bias_error, 6), "<=", 0.5, unit="steps of the logit"),
     ]
     if exported_head is not None:
-        checks.append(_same_head(exported_head, found))
+        checks.append(required("streamline", _same_head(exported_head, found), "the passes changed the classifier"))
     return StageResult(
         checks=tuple(checks),
         verification=tuple(rows),
@@ -147,22 +147,24 @@ def _codes(model: "ModelWrapper", tap: str, head: "Head", executor: Any, format_
     return CodeExecutor(runs, {"tap": head.tap_scale, "logits": head.logit_scale})
 
 
-def _same_head(exported: Path, found: "Head") -> Any:
+def _same_head(exported: Path, found: "Head") -> Check:
     """The head that the graph holds is the one that was exported, integers and scales."""
     from finn_build.head import read_head
 
     written = read_head(exported)
-    pairs: list[tuple[NDArray[Any], NDArray[Any]]] = [
-        (written.fc_weight, found.fc_weight),
-        (written.bias, found.bias),
-        (np.array(written.tap_shape), np.array(found.tap_shape)),
-        (np.array(written.tap_bits), np.array(found.tap_bits)),
-    ]
-    differing = sum(int(np.count_nonzero(a != b)) if a.shape == b.shape else max(a.size, b.size) for a, b in pairs)
-    scales = [(written.weight_scale, found.weight_scale), (written.tap_scale, found.tap_scale)]
-    # The exported scales are float32 numbers read by two ways of dividing; a wrong one differs by far more.
-    differing += sum(int(not np.isclose(a, b, rtol=1e-6, atol=0.0)) for a, b in scales)
-    return check("head as exported", differing, "==", 0, unit="values differ")
+    pairs: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {
+        name: (np.asarray(getattr(written, name)), np.asarray(getattr(found, name)))
+        for name in ("fc_weight", "bias", "tap_shape", "tap_bits")
+    }
+    differing = {
+        name: int(np.count_nonzero(a != b)) if a.shape == b.shape else max(a.size, b.size)
+        for name, (a, b) in pairs.items()
+    }
+    for name in ("weight_scale", "tap_scale"):
+        # The exported scales are float32 numbers read by two ways of dividing; a wrong one differs by far more.
+        differing[name] = int(not np.isclose(getattr(written, name), getattr(found, name), rtol=1e-6, atol=0.0))
+    told = ", ".join(name for name, count in differing.items() if count)
+    return check("head's values unlike the exported", sum(differing.values()), "==", 0, detail=told)
 
 
 def _network(integer: "ModelWrapper", model: ModelSpec, input_spec: InputSpec, trained: bool) -> dict[str, Any]:

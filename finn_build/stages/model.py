@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from finn_build.errors import UserError
 from finn_build.report.schema import check
 from finn_build.stages.files import WEIGHTS
 from finn_build.stages.result import Progress, StageResult
@@ -17,10 +18,14 @@ def load_weights(
 
     Raises:
         ModelError: the file is missing, truncated or corrupt, or holds another network.
+        UserError: it was trained on images of another size.
     """
     from models.checkpoint import load_checkpoint, save_checkpoint
 
     network, facts = load_checkpoint(checkpoint, model, data.classes)
+    if facts.size != input_spec.size:
+        remedy = "correct [input] size, or train this config with finn-cam train"
+        raise UserError(str(checkpoint), f"a checkpoint for size = {input_spec.size}", str(facts.size), remedy)
     progress(0.7)
     save_checkpoint(out / WEIGHTS, network, facts)
     return StageResult(

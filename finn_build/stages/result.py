@@ -5,7 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from finn_build.report.schema import Check, Verification, check
+from finn_build.errors import CheckFailed
+from finn_build.report.schema import Check, Verification
+from finn_build.report.verdict import told_check
 
 Progress = Callable[[float], None]
 """Called by a stage with the fraction of its work that is done, 0 to 1."""
@@ -24,6 +26,12 @@ class StageResult(BaseModel):
     facts: dict[str, Any] = {}
 
 
-def exact(name: str, mismatches: int, detail: str = "") -> Check:
-    """A check that no value differs."""
-    return check(name, mismatches, "==", 0, unit="values differ", detail=detail)
+def required(stage: str, found: Check, remedy: str) -> Check:
+    """A check without which the build does not go on; others, as what fits the chip, are told at its end.
+
+    Raises:
+        CheckFailed: it did not pass.
+    """
+    if not found.passed:
+        raise CheckFailed(stage, told_check(found), remedy)
+    return found

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from finn_build.config import FoldingSpec, HardwareSpec
+from finn_build.config import CamSettings, FoldingSpec, HardwareSpec
 from finn_build.report.schema import Check, Verification, check
 from finn_build.stages.executed import output_of, verify_layers
 from finn_build.stages.files import CHILD, CONNECTED, FOLDING, GENERIC, GRAPH
@@ -16,6 +16,7 @@ def specialise_graph(
     golden: Path,
     hardware: HardwareSpec,
     folding: FoldingSpec,
+    cam: CamSettings,
     out: Path,
     progress: Progress,
     folding_file: Path | None = None,
@@ -35,6 +36,7 @@ def specialise_graph(
     from finn_build.graph.specialise import specialise
     from finn_build.graph.widths import minimise_widths
     from finn_build.head import read_arrays
+    from finn_build.nodes.variants import choose_rtl
     from finn_build.stages.inputs import load_graph, save_graph
 
     generic, _ = minimise_widths(load_graph(partition / CHILD))
@@ -49,6 +51,7 @@ def specialise_graph(
     else:
         specialised = apply_folding(specialised, read_folding(folding_file), folding_file.name)
         told = folding_file.name
+    choose_rtl(specialised, cam.backend)
     specialised, _ = set_safe_depths(specialised)
     save_graph(specialised, out / GRAPH)
     write_folding(out / FOLDING, folding_of(specialised))
