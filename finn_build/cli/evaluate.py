@@ -2,27 +2,43 @@
 
 import json
 import time
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.table import Table
 
 from finn_build.cli.build import ConfigArgument, DataOption, JsonOption, OutOption
 from finn_build.cli.console import StageConsole, standard_error
-from finn_build.config import load_config
+from finn_build.config import Config, load_config
 from finn_build.errors import UserError
 from finn_build.pipeline import BuildOptions, build_all
 from finn_build.sources import find_dataset
+
+LOCALISATION = "localisation.json"
+COLUMNS = {
+    "MaxBoxAcc": "MaxBoxAcc",
+    "at τ": "best_threshold",
+    "V2": "MaxBoxAccV2",
+    "BoxAcc": "BoxAcc",
+    "at train τ": "threshold",
+    "Top1": "Top1",
+    "Top1Loc": "Top1Loc",
+    "Top5Loc": "Top5Loc",
+}
+"""What the table shows of each result."""
 
 
 def evaluate(
     config: ConfigArgument = "resnet8_5w5a",
     data: DataOption = None,
     split: Annotated[str, typer.Option(help="test or train.")] = "test",
+    localisation: Annotated[bool, typer.Option("--localisation", help="Boxes instead of classes.")] = False,
+    method: Annotated[list[str] | None, typer.Option(help="Further CAM method, or all; may be repeated.")] = None,
     out: OutOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Measure CONFIG's accuracy on a whole split, building what it needs first."""
+    """Measure CONFIG's accuracy on a whole split, or how well it localises, building what it needs first."""
     chosen = load_config(config)
     if split not in ("test", "train"):
         raise UserError("--split", "test or train", repr(split), "correct it")
@@ -35,6 +51,10 @@ def evaluate(
             "none named",
             "give --data DIR or set FINN_CAM_DATA; finn-cam data cifar10 downloads one",
         )
+    if localisation:
+        return _localisation(chosen, root, method or [], split, out, as_json)
+    if method:
+        raise UserError("--method", "--localisation with it", "none", "add --localisation")
     console = standard_error()
     stages = StageConsole(console)
     start = time.perf_counter()
@@ -77,3 +97,41 @@ def evaluate(
     console.print(table)
     console.print(f"{found.images} {which} images of {found.dataset} in {seconds:.1f} s")
     return 0
+
+
+def _localisation(config: Config, root: Path, methods: list[str], split: str, out: Path | None, as_json: bool) -> int:
+    if split != "test":
+        raise UserError("--split", "test with --localisation", repr(split), "training images only choose a threshold")
+    console = standard_error()
+    stages = StageConsole(console)
+    with stages.running():
+        from finn_build.localisation_run import known_methods, load_sets, measure_localisation
+
+        chosen = known_methods(methods)
+        sets = load_sets(config, root)
+        outcome = build_all(config, BuildOptions(until="streamline", out=out, report=False), stages)
+        tell = stages.started("localise", f"{config.data.dataset}, {len(chosen)} methods", [])
+        found = measure_localisation(config, outcome.folder, *sets, chosen, tell)
+    (outcome.folder / LOCALISATION).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if as_json:
+        print(json.dumps(found))
+        return 0
+    table = Table("executor", "method", *COLUMNS, title=f"{found['images']} images at 224×224, %", box=None)
+    for row in found["results"]:
+        table.add_row(row["executor"], row["method"], *(_shown(name, row[name]) for name in COLUMNS.values()))
+    console.print(table)
+    for name, baseline in found["baselines"].items():
+        console.print(f"{name.replace('_', ' ')}: MaxBoxAcc {100 * baseline['MaxBoxAcc']:.2f} %")
+    for gap in found["differences"]:
+        low, high = (100 * value for value in gap["interval"])
+        points = f"{100 * gap['MaxBoxAcc']:+.2f} points of MaxBoxAcc, {100 * gap['confidence']:.0f} % interval"
+        console.print(f"{gap['of']} less {gap['against']}: {points} {low:+.2f} to {high:+.2f}")
+    console.print(f"{found['exact']['packets']} packets: class and logits are the integer graph's, without exception")
+    console.print(f"all figures: {outcome.folder / LOCALISATION}; {found['seconds']:.1f} s")
+    return 0
+
+
+def _shown(name: str, value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if "threshold" in name else f"{100 * value:.2f}"

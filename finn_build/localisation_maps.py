@@ -1,0 +1,144 @@
+"""The heatmaps of annotated images, each of its image's own class, from every form of a built network."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cam_postproc.arithmetic import run_cam
+from cam_postproc.block import CamBlock
+from cam_postproc.hls.csim import CamCsim
+from cam_postproc.hostside import decode_packets
+from cam_postproc.reference import heatmap_float64
+from cam_postproc.spec import CamSpec
+from finn_build.config import Config
+from finn_build.errors import CheckFailed
+from finn_build.executors.base import Output
+from finn_build.executors.batch import BatchExecutor
+from finn_build.head import Head, read_head
+from finn_build.localisation_data import Boxed
+from models.checkpoint import load_checkpoint
+from models.evaluate import to_input
+from models.network import Arithmetic, QuantResNet, weights_of
+
+BATCH = 64
+
+FormName = tuple[str, str]
+"""Executor and method."""
+
+
+@dataclass(frozen=True)
+class Heat:
+    """One form's answer to N images.
+
+    Attributes:
+        maps: uint8, or float64 within 0 to 255, [N, H, W] at the size of the packet's heatmap.
+        logits: any real dtype [N, classes].
+    """
+
+    maps: NDArray[Any]
+    logits: NDArray[Any]
+
+
+class Forms:
+    """Every form of a built network.
+
+    `float` has its quantisers off, `quantised` is the trained network; for both the class activation map is computed
+    in float64, and gradient methods may be asked for. `integer` is the integer graph with the CAM block's numpy model,
+    `csim` the same with its C++.
+
+    Args:
+        config: that was built.
+        folder: of its build.
+        methods: of `cam_postproc.methods`; integer and csim know `cam` alone.
+    """
+
+    def __init__(self, config: Config, folder: Path, methods: Sequence[str]) -> None:
+        self._head: Head = read_head(folder / "streamline" / "head.npz")
+        self._spec: CamSpec = self._head.cam_spec(config.cam_output, config.cam.sampling)
+        integer = folder / "streamline" / "model.onnx"
+        self._graph = BatchExecutor(integer, {"tap": Output("tap", "NCHW"), "logits": "logits"})
+        self._csim = CamCsim(CamBlock(self._spec), self._head.fc_weight, self._head.bias, folder / "csim")
+        self._network: QuantResNet | None = None
+        if config.model.source == "checkpoint":
+            weights = folder / "model" / "network.safetensors"
+            self._network, _ = load_checkpoint(weights, config.model, config.data.classes)
+        self._methods = methods
+
+    def run(self, boxed: Boxed, progress: Callable[[float], None]) -> dict[FormName, Heat]:
+        """The heatmaps of each image's own class, by executor and method.
+
+        Raises:
+            CheckFailed: a packet's logits are not the integer graph's, or the C++ answers otherwise than the numpy
+                model.
+        """
+        found: dict[FormName, Heat] = {}
+        jobs: list[tuple[str, Arithmetic, str]] = []
+        if self._network is not None:
+            forms = (("float", Arithmetic.FLOAT), ("quantised", Arithmetic.TRAINING))
+            jobs = [(name, arithmetic, method) for name, arithmetic in forms for method in self._methods]
+        for number, (name, arithmetic, method) in enumerate(jobs):
+            found[name, method] = self._software(boxed, arithmetic, method)
+            progress((number + 1) / (len(jobs) + 2))
+        return {**found, **self._hardware(boxed)}
+
+    def _software(self, boxed: Boxed, arithmetic: Arithmetic, method: str) -> Heat:
+        maps, logits = [], []
+        for start in range(0, len(boxed), BATCH):
+            part = slice(start, start + BATCH)
+            answer = self._map_batch(boxed.images[part], boxed.labels[part], arithmetic, method)
+            maps.append(heatmap_float64(self._spec, answer[0]))
+            logits.append(answer[1])
+        return Heat(np.concatenate(maps), np.concatenate(logits))
+
+    def _map_batch(
+        self, images: NDArray[np.uint8], labels: NDArray[np.int64], arithmetic: Arithmetic, method: str
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Maps [n, h, w] and logits [n, classes]."""
+        import torch
+
+        from cam_postproc.methods import METHODS, compute_maps
+
+        network = self._network
+        if network is None:
+            raise TypeError("a network from elsewhere has no float form here")
+        with network.computing(arithmetic):
+            if method == "cam":
+                with torch.inference_mode():
+                    logits, tap = network(to_input(images))
+                    weights = weights_of(network.fc, network.fc_codes, arithmetic).double()
+                    maps = torch.einsum("nkhw,nk->nhw", tap.double(), weights[torch.from_numpy(labels)])
+                    return maps.numpy(), logits.numpy()
+            known = next(name for name in METHODS if name == method)
+            found = compute_maps(network, network.last_block, to_input(images), known, classes=labels.tolist())
+            return found.maps, found.logits
+
+    def _hardware(self, boxed: Boxed) -> dict[FormName, Heat]:
+        answers = self._graph.run(boxed.images)
+        tap, logits = answers["tap"].astype(np.uint8), answers["logits"]
+        head, layout = self._head, self._spec.layout
+        integer = np.empty((len(boxed), layout.length), np.uint8)
+        for label in np.unique(boxed.labels):
+            where = boxed.labels == label
+            integer[where] = run_cam(self._spec, tap[where], head.fc_weight, head.bias, select=int(label)).packet
+        self._csim.reset()
+        csim = np.asarray(self._csim.run(tap, select=boxed.labels.tolist())["packet"], np.uint8)
+        found = {}
+        for name, packets in (("integer", integer), ("csim", csim)):
+            read = decode_packets(layout, packets)
+            _need_equal(f"{name}: packet's logits", read.logits, "the integer graph's", logits)
+            _need_equal(f"{name}: packet's class", read.class_index, "the integer graph's", logits.argmax(axis=1))
+            found[name, "cam"] = Heat(read.maps[:, 0], read.logits)
+        _need_equal("csim: heatmap", found["csim", "cam"].maps, "the numpy model's", found["integer", "cam"].maps)
+        return found
+
+
+def _need_equal(what: str, got: NDArray[Any], whose: str, wanted: NDArray[Any]) -> None:
+    wrong = np.argwhere(np.asarray(got, np.int64) != np.asarray(wanted, np.int64))
+    if len(wrong):
+        place = tuple(int(i) for i in wrong[0])
+        told = f"{what} at {list(place)} is {got[place]}, {whose} {wanted[place]} ({len(wrong)} differ)"
+        raise CheckFailed("localisation", told, "that is a mistake in the CAM block: please report it")

@@ -1,0 +1,318 @@
+"""`finn-cam localize` and `evaluate --localisation` on a small network and pictures in Tiny-ImageNet's layout."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from finn_build.cli.app import run
+from finn_build.config import load_config
+from models.checkpoint import CheckpointFacts, save_checkpoint
+from models.network import build_network, initialise_untrained
+
+CONFIG = """
+[model]
+groups = { blocks = [1, 1], channels = [8, 16], strides = [1, 2] }
+weight_bit_width = 4
+act_bit_width = 4
+first_bit_width = 4
+last_bit_width = 4
+checkpoint = "small.safetensors"
+
+[input]
+size = 16
+
+[data]
+dataset = "tiny-imagenet"
+classes = 3
+labels = ["disc", "bar", "corner, top"]
+
+[cam]
+output = 16
+"""
+CLASSES = ("n1", "n2", "n3")
+
+
+def picture(seed: int) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """64×64 noise with a bright square in it, and the square's box."""
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 100, (64, 64, 3), dtype=np.uint8)
+    x, y, side = *rng.integers(0, 32, 2).tolist(), int(rng.integers(16, 32))
+    pixels[y : y + side, x : x + side] += np.uint8(120)
+    return pixels, (x, y, x + side - 1, y + side - 1)
+
+
+def write_data(root: Path, train: int, val: int) -> None:
+    (root / "val" / "images").mkdir(parents=True)
+    (root / "wnids.txt").write_text("\n".join(CLASSES) + "\n")
+    (root / "words.txt").write_text("".join(f"{wnid}\tword {wnid}\n" for wnid in CLASSES))
+    lines = []
+    for label, wnid in enumerate(CLASSES):
+        (root / "train" / wnid / "images").mkdir(parents=True)
+        boxes = []
+        for i in range(train):
+            pixels, box = picture(1000 + 10 * label + i)
+            Image.fromarray(pixels).save(root / "train" / wnid / "images" / f"{wnid}_{i}.png")
+            boxes.append("\t".join(map(str, (f"{wnid}_{i}.png", *box))))
+        (root / "train" / wnid / f"{wnid}_boxes.txt").write_text("\n".join(boxes) + "\n")
+        for i in range(val):
+            pixels, box = picture(10 * label + i)
+            Image.fromarray(pixels).save(root / "val" / "images" / f"val_{wnid}_{i}.png")
+            lines.append("\t".join(map(str, (f"val_{wnid}_{i}.png", wnid, *box))))
+    (root / "val" / "val_annotations.txt").write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("small")
+    (folder / "small.toml").write_text(CONFIG)
+    config = load_config(str(folder / "small.toml"))
+    torch.manual_seed(0)
+    network = build_network(config.model, config.data.classes)
+    initialise_untrained(network, 0, config.input.size)
+    facts = CheckpointFacts(
+        labels=config.labels,
+        size=config.input.size,
+        dataset="none",
+        train_images=0,
+        held_out_images=0,
+        test_images=0,
+        recipe={},
+        hardware="none",
+        seconds=0.0,
+        held_out_accuracy=None,
+        test_accuracy={},
+    )
+    save_checkpoint(folder / "small.safetensors", network, facts)
+    write_data(folder / "data", train=4, val=4)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(place: Path) -> Path:
+    """The folder of the finished build."""
+    arguments = ["build", str(place / "small.toml"), "--until", "streamline", "--out", str(place / "build")]
+    assert run(arguments) == 0
+    return place / "build" / "small"
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """(width, height)"""
+    with Image.open(path) as image:
+        return image.size
+
+
+def localize(place: Path, out: Path, executor: str, *images: str) -> int:
+    arguments = ["localize", *images, "--config", str(place / "small.toml"), "--executor", executor, "--json"]
+    return run([*arguments, "--out", str(out), "--build", str(place / "build")])
+
+
+def test_what_localize_says_and_writes(place: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(3)
+    inside = tmp_path / "pictures"
+    inside.mkdir()
+    Image.fromarray(rng.integers(0, 256, (40, 90, 3), dtype=np.uint8)).save(inside / "a.png")
+    Image.fromarray(rng.integers(0, 256, (16, 16), dtype=np.uint8)).save(inside / "a.bmp")
+    Image.fromarray(np.array([[[9, 200, 30]]], np.uint8)).save(inside / "dot.png")
+    Image.fromarray(rng.integers(0, 256, (3, 2500, 3), dtype=np.uint8)).save(inside / "strip.png")
+    out = {}
+    for executor in ("integer", "csim", "float"):
+        assert localize(place, tmp_path / executor, executor, str(inside)) == 0
+        out[executor] = json.loads(capfd.readouterr().out)
+    assert out["integer"] == out["csim"]
+    rows = out["integer"]
+    assert [Path(row["image"]).name for row in rows] == ["a.bmp", "a.png", "dot.png", "strip.png"]
+    for row in rows:
+        assert list(row) == ["image", "class", "label", "score", "peak", "box"]
+        assert row["label"] == ["disc", "bar", "corner, top"][row["class"]]
+        assert 1 / 3 <= row["score"] <= 1
+        width, height = size_of(Path(row["image"]))
+        (x, y), (x0, y0, x1, y1) = row["peak"], row["box"]
+        assert 0 <= x < width
+        assert 0 <= x0 <= x1 < width
+        assert 0 <= y < height
+        assert 0 <= y0 <= y1 < height
+    # Integer and C simulation leave the same bytes, in every file.
+    files = sorted(path.name for path in (tmp_path / "integer").iterdir())
+    assert files == [
+        "a-2_heatmap.npy",
+        "a-2_overlay.png",
+        "a_heatmap.npy",
+        "a_overlay.png",
+        "contact_sheet.png",
+        "dot_heatmap.npy",
+        "dot_overlay.png",
+        "results.csv",
+        "results.json",
+        "strip_heatmap.npy",
+        "strip_overlay.png",
+    ]
+    for name in files:
+        assert (tmp_path / "integer" / name).read_bytes() == (tmp_path / "csim" / name).read_bytes(), name
+    heatmap = np.load(tmp_path / "integer" / "a_heatmap.npy")
+    assert heatmap.shape == (16, 16)
+    assert heatmap.dtype == np.uint8
+    # A small picture is enlarged by a whole factor, a long one is drawn smaller; each has its caption below.
+    assert size_of(tmp_path / "integer" / "a_overlay.png")[0] == 256
+    assert size_of(tmp_path / "integer" / "strip_overlay.png")[0] == 2048
+    whole = json.loads((tmp_path / "integer" / "results.json").read_text())
+    assert [{key: row[key] for key in rows[0]} for row in whole] == rows
+    with (tmp_path / "integer" / "results.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    for line, row in zip(table, rows, strict=True):
+        assert line["label"] == row["label"]
+        assert [int(line[name]) for name in ("x0", "y0", "x1", "y1")] == row["box"]
+        assert float(line["score"]) == row["score"]
+
+
+def test_a_constant_map_has_neither_peak_nor_box(place: Path, tmp_path: Path) -> None:
+    from finn_build.localise import Picture, Seen, answer
+    from finn_build.localise_write import row_of, write_results
+
+    scores = np.array([0.2, 0.8])
+    black = Picture("black.png", np.zeros((5, 9, 3), np.uint8))
+    seen = Seen(black.name, black.size, np.zeros((4, 4, 3), np.uint8))
+    found = answer(seen, scores, np.zeros((4, 4), np.uint8), ["a", "b"], 0.5)
+    assert row_of(found) == {"image": "black.png", "class": 1, "label": "b", "score": 0.8, "peak": None, "box": None}
+    told: list[float] = []
+    assert (
+        write_results(tmp_path / "new" / "out", [found] * 97, lambda n: black, told.append)[2] == "black-3_overlay.png"
+    )
+    assert told[-1] == 1.0
+    assert (tmp_path / "new" / "out" / "contact_sheet-2.png").is_file()
+    assert ",b,0.8,,,,,,,black_overlay.png," in (tmp_path / "new" / "out" / "results.csv").read_text()
+    # A saturated map is as large as its picture.
+    full = answer(seen, scores, np.full((4, 4), 255, np.uint8), ["a", "b"], 0.5)
+    assert (full.peak, full.box) == ((1, 0), (0, 0, 8, 4))
+
+
+def evaluate(place: Path, *more: str) -> int:
+    config, data = str(place / "small.toml"), str(place / "data")
+    return run(["evaluate", config, "--localisation", "--data", data, "--out", str(place / "build"), *more])
+
+
+def test_every_executor_and_method_is_scored(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert evaluate(place, "--json", "--method", "layercam", "--method", "gradcam") == 0
+    found = json.loads(capfd.readouterr().out)
+    assert json.loads((place / "build" / "small" / "localisation.json").read_text()) == found
+    assert (found["images"], found["threshold_images"], found["split"]) == (12, 12, "val")
+    rows = {(row["executor"], row["method"]): row for row in found["results"]}
+    software = [(form, name) for form in ("float", "quantised") for name in ("cam", "layercam", "gradcam")]
+    assert list(rows) == [*software, ("integer", "cam"), ("csim", "cam")]
+    for row in rows.values():
+        assert row["images"] == 12
+        assert row["MaxBoxAcc"] == max(row["curve"]["accuracy"])
+        assert row["Top1Loc"] <= min(row["Top1"], row["MaxBoxAcc"])
+        assert row["Top5Loc"] == row["MaxBoxAcc"]  # of three classes, each is among the best five
+        assert 0 <= row["BoxAcc"] <= row["MaxBoxAcc"]
+        assert row["threshold"] in row["curve"]["threshold"]
+    # Behind a global pooling and one linear layer Grad-CAM is CAM.
+    for form in ("float", "quantised"):
+        assert rows[form, "gradcam"]["curve"] == rows[form, "cam"]["curve"]
+    assert rows["integer", "cam"]["curve"] == rows["csim", "cam"]["curve"]
+    assert [(gap["of"], gap["against"]) for gap in found["differences"]] == [
+        ("integer", "float"),
+        ("csim", "float"),
+        ("integer", "quantised"),
+    ]
+    gap = found["differences"][0]
+    assert gap["MaxBoxAcc"] == pytest.approx(rows["integer", "cam"]["MaxBoxAcc"] - rows["float", "cam"]["MaxBoxAcc"])
+    assert gap["interval"][0] <= gap["MaxBoxAcc"] <= gap["interval"][1]
+    assert found["exact"] == {"packets": 48, "mismatches": 0}
+
+
+def test_the_maps_are_of_the_images_own_class(place: Path, built: Path) -> None:
+    from finn_build.localisation_data import load_boxed
+    from finn_build.localisation_maps import Forms
+
+    config = load_config(str(place / "small.toml"))
+    boxed = load_boxed(config, place / "data", "val")
+    heat = Forms(config, built, ["cam"]).run(boxed, lambda done: None)
+    assert heat["integer", "cam"].logits.argmax(axis=1).tolist() != boxed.labels.tolist()
+    # Rounding to integers aside, the quantised network's maps are the hardware's: the class is the same.
+    assert np.abs(heat["quantised", "cam"].maps - heat["integer", "cam"].maps).max() < 1.0
+    assert np.abs(heat["float", "cam"].maps - heat["integer", "cam"].maps).max() > 1.0
+
+
+def test_a_block_that_differs_from_the_integer_graph_is_found(place: Path, built: Path, tmp_path: Path) -> None:
+    import shutil
+
+    from finn_build.errors import CheckFailed
+    from finn_build.head import read_head, write_head
+    from finn_build.localisation_data import load_boxed
+    from finn_build.localisation_maps import Forms
+
+    config = load_config(str(place / "small.toml"))
+    shutil.copytree(built, tmp_path / "small")
+    path = tmp_path / "small" / "streamline" / "head.npz"
+    head = read_head(path)
+    head.fc_weight[1, 5] += 1 if head.fc_weight[1, 5] < 0 else -1
+    write_head(path, head)
+    boxed = load_boxed(config, place / "data", "val")
+    with pytest.raises(CheckFailed, match=r"integer: packet's logits at \[\d+, 1\] is .* the integer graph's"):
+        Forms(config, tmp_path / "small", ["cam"]).run(boxed, lambda done: None)
+
+
+def test_mistakes_of_evaluation_are_one_line(place: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def told(*arguments: str) -> str:
+        assert run(["evaluate", *arguments, "--out", str(place / "build")]) == 2
+        return capfd.readouterr().err.strip().splitlines()[-1]
+
+    config, data = str(place / "small.toml"), str(place / "data")
+    assert "gradcam++" in told(config, "--localisation", "--data", data, "--method", "eyeballs")
+    assert "--localisation" in told(config, "--data", data, "--method", "cam")
+    assert "--split" in told(config, "--localisation", "--data", data, "--split", "train")
+    assert "give --data DIR" in told(config, "--localisation")
+    (tmp_path / "small.toml").write_text(CONFIG.replace('"tiny-imagenet"', '"folder"'))
+    (tmp_path / "small.safetensors").write_bytes((place / "small.safetensors").read_bytes())
+    for split in ("train", "test"):
+        for label in range(3):
+            (tmp_path / split / str(label)).mkdir(parents=True)
+    assert "images with boxes" in told(str(tmp_path / "small.toml"), "--localisation", "--data", str(tmp_path))
+    write_data(tmp_path / "bare", train=0, val=1)
+    image = tmp_path / "bare" / "val" / "images" / "val_n2_0.png"
+    image.write_bytes(image.read_bytes()[:200])
+    assert "val_n2_0.png" in told(config, "--localisation", "--data", str(tmp_path / "bare"))
+    (tmp_path / "bare" / "wnids.txt").write_text("n1\nn2\nn3\nn4\n")
+    (tmp_path / "bare" / "val" / "val_annotations.txt").write_text("val_n1_0.png\tn4\t0\t0\t9\t9\n")
+    (tmp_path / "bare" / "train" / "n4").mkdir()
+    (tmp_path / "bare" / "train" / "n4" / "n4_boxes.txt").write_text("")
+    assert "3 classes, got 4 or more" in told(config, "--localisation", "--data", str(tmp_path / "bare"))
+
+
+def test_without_training_boxes_no_threshold_is_chosen(place: Path, built: Path, tmp_path: Path) -> None:
+    from finn_build.localisation_run import load_sets, measure_localisation
+
+    config = load_config(str(place / "small.toml"))
+    write_data(tmp_path / "bare", train=0, val=1)
+    found = measure_localisation(config, built, *load_sets(config, tmp_path / "bare"), ["cam"], lambda done: None)
+    assert found["threshold_images"] == 0
+    assert all(row["BoxAcc"] is None and row["threshold"] is None for row in found["results"])
+
+
+def test_the_baselines_and_the_interval_by_hand() -> None:
+    from cam_postproc.metrics.boxes import BoxIous
+    from finn_build.localisation_table import centre_box, centre_gaussian, difference
+
+    middle = np.array([[62, 82, 161, 141]], np.int64)  # 100 × 60 pixels in the middle
+    corner = np.array([[0, 0, 9, 9]], np.int64)
+    found = centre_box([middle, middle, corner])
+    assert found["MaxBoxAcc"] == pytest.approx(2 / 3)
+    # A disc's box is square: 77² pixels or so fit a box of 100 × 60 best.
+    assert centre_gaussian([middle, corner], None)["MaxBoxAcc"] == 0.5
+    square = np.array([[0, 0, 223, 59]], np.int64)
+    assert centre_gaussian([square], None)["MaxBoxAcc"] == 0.0
+    grid = np.array([0.0, 0.5])
+    sure = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
+    better = BoxIous(grid, sure, sure)
+    worse = BoxIous(grid, sure * [[1.0], [0.4], [1.0], [1.0]], sure)
+    gap = difference(better, worse)
+    assert gap["MaxBoxAcc"] == 0.25
+    assert gap["interval"][0] == 0.0
+    assert 0.25 < gap["interval"][1] <= 1.0
+    assert difference(better, better)["interval"] == [0.0, 0.0]
+    assert difference(better, worse) == gap
