@@ -7,7 +7,7 @@ and placement are not part of it: there is no open place-and-route for this fami
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -87,28 +87,28 @@ def synthesise_blocks(
     accelerator: Accelerator,
     cache_folder: Path,
     *,
+    only: Collection[str] | None = None,
     jobs: int = 1,
     on_progress: Callable[[float, str], None] | None = None,
 ) -> list[Synthesised]:
-    """Each block of the accelerator by itself, its weights' memory with it.
+    """Each block of the accelerator by itself, its weights' memory with it; equal blocks are synthesised once.
 
     Args:
         accelerator: the written top and sources.
         cache_folder: results are kept in it.
+        only: names of the blocks; None for all.
         jobs: Yosys runs at a time, about 0.5 GB each.
         on_progress: called with the share done and the block's name.
 
     Raises:
         ToolFailed: Yosys refused a block.
     """
-    blocks, done = accelerator.netlist.blocks, 0
+    blocks = [block for block in accelerator.netlist.blocks if only is None or block.name in only]
+    done = 0
 
     def one(block: Block) -> Synthesised:
         nonlocal done
-        names = {source.name for source in block.sources}
-        sources = [path for path in accelerator.sources if path.name in names]
-        memories = block_memories(accelerator.netlist, [block])
-        result = synthesise(block.name, block.op, sources, memories, UNIT, cache_folder, extra=block_unit(block, UNIT))
+        result = _synthesise_block(accelerator, block, cache_folder)
         done += 1
         if on_progress is not None:
             on_progress(done / len(blocks), block.name)
@@ -116,6 +116,25 @@ def synthesise_blocks(
 
     with ThreadPoolExecutor(jobs) as pool:
         return list(pool.map(one, blocks))
+
+
+def _synthesise_block(accelerator: Accelerator, block: Block, cache_folder: Path) -> Synthesised:
+    """Under one name for all blocks, so that equal ones have equal digests."""
+    names = {source.name for source in block.sources}
+
+    def renamed(text: str) -> str:
+        return text.replace(block.name, "block")
+
+    with TemporaryDirectory() as folder:
+        sources = []
+        for path in accelerator.sources:
+            if path.name in names:
+                copy = Path(folder) / renamed(path.name)
+                copy.write_text(renamed(path.read_text(encoding="utf-8")), encoding="utf-8")
+                sources.append(copy)
+        memories = {renamed(key): path for key, path in block_memories(accelerator.netlist, [block]).items()}
+        extra = renamed(block_unit(block, UNIT))
+        return synthesise(block.name, block.op, sources, memories, UNIT, cache_folder, extra=extra)
 
 
 def synthesise_whole(accelerator: Accelerator, cache_folder: Path) -> Synthesised:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from finn_build.rtl.netlist import read_netlist
 from finn_build.rtl.simulate import simulate
 from finn_build.rtl.stuck import describe_stuck
 from finn_build.rtl.top import write_accelerator
-from finn_build.rtl.verilator import build
+from finn_build.rtl.verilator import Run, Side, build
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +99,27 @@ def test_a_golden_set_of_another_network_is_refused(made, tmp_path, programs):
         run(made, tmp_path, programs, golden=tmp_path / "other.npz")
 
 
+def test_a_join_that_waits_for_one_branch_while_the_other_is_full_is_named(made):
+    netlist = read_netlist(ModelWrapper(str(made / "code" / "graph.onnx")), made / "code")
+    still = Side(words=5, first=(), last=(), valid=False, ready=False)
+    sides = {edge.tensor: still for edge in netlist.edges} | {"out0_V": still}
+    add = next(block for block in netlist.blocks if block.op == "ElementwiseAdd")
+    fork = next(block for block in netlist.blocks if block.op == "DuplicateStreams")
+    sides[add.inputs[0].tensor] = replace(still, ready=True)
+    sides[add.inputs[1].tensor] = sides[fork.outputs[1].tensor] = replace(still, valid=True)
+    stuck = Run("stuck", 77, 1.0, False, {}, sides, {block.name: block.depth for block in netlist.blocks})
+    message = describe_stuck(netlist, stuck)
+    assert message.startswith("nothing moved any more after 5 words of the output, at cycle 77; ")
+    assert f"{add.name} waits for a word of {netlist_producer(netlist, add.inputs[0].tensor)} while" in message
+    assert f"from {fork.name} through StreamingFIFO_rtl_7 (depth 32), StreamingFIFO_rtl_10 (depth 32)" in message
+    assert f"{fork.name} cannot hand on to StreamingFIFO_rtl_7" in message
+
+
+def netlist_producer(netlist, tensor):
+    return next(edge.producer[0] for edge in netlist.edges if edge.tensor == tensor)
+
+
+@pytest.mark.verify
 def test_a_bypass_that_is_too_shallow_is_named(tmp_path, programs, made):
     small_code(tmp_path / "code", bypass_words=4)
     with pytest.raises(CheckFailed) as caught:

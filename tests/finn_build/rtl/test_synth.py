@@ -44,6 +44,7 @@ def accelerator(tmp_path_factory):
 
 
 @pytest.mark.verify
+@pytest.mark.timeout(1800)
 def test_the_dsp_netlist_computes_what_its_source_computes(accelerator, programs, tmp_path):
     proof = prove_netlist(accelerator, "MVAU_rtl_1", tmp_path, cache=programs)
     # W4A4: four lanes, so PE 4 and SIMD 3 take three DSPs.
@@ -52,6 +53,7 @@ def test_the_dsp_netlist_computes_what_its_source_computes(accelerator, programs
 
 
 @pytest.mark.verify
+@pytest.mark.timeout(3600)
 def test_every_block_and_the_whole_synthesise(accelerator, programs):
     blocks = synthesise_blocks(accelerator, programs.parent / "synthesis")
     assert len(blocks) == len(accelerator.netlist.blocks)
