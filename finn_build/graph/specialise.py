@@ -1,5 +1,6 @@
 """From generic dataflow nodes to their RTL and HLS variants for the chip."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from qonnx.transformation.infer_datatypes import InferDataTypes
 
 from finn_build.adapter import apply_pass, apply_passes, quiet
 from finn_build.errors import CheckFailed, UserError
-from finn_build.graph.walk import attributes
+from finn_build.graph.walk import Array, attributes
 from finn_build.nodes.registry import register_nodes
 
 WANTED_AS_RTL = ("MVAU", "Thresholding", "ConvolutionInputGenerator", "FMPadding")
@@ -112,6 +113,39 @@ def compare_twins(
             continue
         found += [f"{place}: {text}" for text in _attribute_differences(before, after, ignore)]
         found += [f"{place}: {text}" for text in _tensor_differences(generic, specialised, before)]
+    return found
+
+
+def require_same_constants(specialised: ModelWrapper, connected: ModelWrapper) -> None:
+    """Checks that folding, FIFOs and converters left every weight, threshold and bias as it was.
+
+    The generated files are compared with the connected graph, so that has to hold what was verified. Nodes and tensors
+    have other names there; the order of the nodes that hold constants is the same.
+
+    Raises:
+        CheckFailed: a constant differs, came or went; it names node, index and both values.
+    """
+    remedy = "the connected graph is not the verified one"
+    before, after = (_constants(model) for model in (specialised, connected))
+    if [name for name, _ in before] != [name for name, _ in after]:
+        raise CheckFailed("specialise", "the connected graph has other nodes with constants", remedy)
+    for (name, old), (_, new) in zip(before, after, strict=True):
+        for index in sorted({*old, *new}):
+            if not np.array_equal(old.get(index, np.empty(0)), new.get(index, np.empty(0))):
+                what = f"constant {index} of {name} differs{_first_difference(old.get(index), new.get(index))}"
+                raise CheckFailed("specialise", what, remedy)
+
+
+def _constants(model: ModelWrapper) -> list[tuple[str, dict[int, Array]]]:
+    """Operator with its count, and constants by input, of each node that has any, in the graph's order."""
+    found: list[tuple[str, dict[int, Array]]] = []
+    seen: Counter[str] = Counter()
+    for node in model.graph.node:
+        values = {index: model.get_initializer(name) for index, name in enumerate(node.input)}
+        held = {index: np.asarray(value) for index, value in values.items() if value is not None}
+        if held:
+            found.append((f"{node.op_type}_{seen[node.op_type]}", held))
+            seen[node.op_type] += 1
     return found
 
 

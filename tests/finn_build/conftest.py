@@ -1,18 +1,50 @@
-"""Graphs small enough to build by hand: one node, or a residual network of integers."""
+"""Graphs small enough to build by hand: one node, or a residual network of integers; and a small build."""
 
+import shutil
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from filelock import FileLock
 from onnx import TensorProto, helper, numpy_helper
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.infer_datatypes import InferDataTypes
 from qonnx.transformation.infer_shapes import InferShapes
 
+from finn_build.cli.app import run
+
+sys.path.insert(0, str(Path(__file__).parent))
+
 GENERAL = "qonnx.custom_op.general"
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A finished build of a small network with random weights; test processes share the work, not the folder."""
+    from build_helpers import TINY
+
+    own = tmp_path_factory.mktemp("tiny") / "place"
+    base = tmp_path_factory.getbasetemp()
+    shared = (base if worker_id == "master" else base.parent) / "shared-tiny"
+    with FileLock(f"{shared}.lock"):
+        shared.mkdir(exist_ok=True)
+        (shared / "tiny.toml").write_text(TINY)
+        # Whoever comes second finds it built, and reuses all of it.
+        assert run(["build", str(shared / "tiny.toml"), "--untrained", "--out", str(shared / "build")]) == 0
+        shutil.copytree(shared, own)
+    return own
+
+
+@pytest.fixture
+def copy(place: Path, tmp_path: Path) -> Path:
+    """A copy of the finished build that a test may spoil."""
+    shutil.copytree(place, tmp_path / "copy")
+    return tmp_path / "copy"
 
 
 @pytest.fixture(scope="session")

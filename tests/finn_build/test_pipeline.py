@@ -11,76 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from build_helpers import TINY, again
 
 from finn_build.cli.app import run
-from finn_build.config import load_config
 from finn_build.package.verify import verify_package
-from finn_build.pipeline import STAGE_NAMES, BuildOptions, build_all
-from finn_build.runner import RunStage
-
-TINY = """
-[model]
-groups = { blocks = [1, 1], channels = [8, 16], strides = [1, 2] }
-weight_bit_width = 4
-act_bit_width = 4
-first_bit_width = 4
-last_bit_width = 4
-checkpoint = "tiny.safetensors"
-
-[input]
-size = 8
-
-[data]
-dataset = "folder"
-classes = 3
-labels = ["circle", "square", "<b>star</b>"]
-
-[folding]
-target_fps = 1000.0
-
-[cam]
-output = 16
-"""
-
-
-class Quiet:
-    """A listener that remembers which stages ran and why."""
-
-    def __init__(self) -> None:
-        self.reasons: dict[str, list[str]] = {}
-        self.stages: list[RunStage] = []
-
-    def started(self, stage: str, title: str, reasons: list[str]):
-        self.reasons[stage] = reasons
-        return lambda fraction: None
-
-    def finished(self, stage: RunStage) -> None:
-        self.stages.append(stage)
-
-    def failed(self, stage: str, log: Path) -> None:
-        self.reasons.setdefault(stage, []).append("failed")
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny")
-    (folder / "tiny.toml").write_text(TINY)
-    assert run(["build", str(folder / "tiny.toml"), "--untrained", "--out", str(folder / "build")]) == 0
-    return folder
-
-
-@pytest.fixture
-def copy(place: Path, tmp_path: Path) -> Path:
-    """A copy of the finished build that a test may spoil."""
-    shutil.copytree(place, tmp_path / "copy")
-    return tmp_path / "copy"
-
-
-def again(folder: Path, **options: object) -> Quiet:
-    told = Quiet()
-    given = {"out": folder / "build", "untrained": True, **options}
-    build_all(load_config(str(folder / "tiny.toml")), BuildOptions(**given), told)  # type: ignore[arg-type]
-    return told
+from finn_build.pipeline import STAGE_NAMES
 
 
 def test_a_build_writes_everything(place: Path) -> None:
