@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build train evaluate test lint verify bench lock clean
+.PHONY: help setup build train evaluate test lint verify lock clean
 
 CONFIG ?= resnet8_5w5a
 ARGS ?=
