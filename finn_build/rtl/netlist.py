@@ -126,8 +126,10 @@ def read_netlist(model: "ModelWrapper", folder: Path, *, end_at: str | None = No
         CheckFailed: a memory file is missing or empty, or two streams that are one differ in width.
     """
     from finn_build.adapter import finn_session
+    from finn_build.nodes.registry import register_nodes
     from finn_build.nodes.variants import register_rtl_nodes
 
+    register_nodes()
     register_rtl_nodes()
     folder = folder.resolve()
     nodes = [node for node in model.graph.node if not str(node.op_type).startswith("IODMA")]
