@@ -100,7 +100,7 @@ def test_missing_unknown_and_foreign_tensors_are_named(saved: Path) -> None:
     for damaged, match in (
         ('"format": "finn-cam checkpoint 1"', "got finn-cam checkpoint 9"),
         ('"facts"', "no 'facts'"),
-        ('"labels"', "labels9"),
+        ('"labels"', "labels"),
     ):
         about = metadata["finn_cam"].replace(damaged, damaged[:-1].removesuffix("1") + '9"', 1)
         save_file(tensors | {"stem.conv.weight": stem}, saved, {"finn_cam": about})
