@@ -153,7 +153,14 @@ def run_stages(config: Config, sources: Sources, runner: Runner) -> None:
         "package",
         "deployment package",
         pack,
-        {**golden, **head, "codegen": codegen / NODES, "cam_folder": cam, "specialised": specialise},
+        {
+            **golden,
+            **head,
+            "codegen": codegen / NODES,
+            "generated": codegen / GRAPH,
+            "cam_folder": cam,
+            "specialised": specialise,
+        },
         {"name": config.name, "hardware": config.hardware, "input_spec": config.input, "data": config.data, **heatmap},
     )
 

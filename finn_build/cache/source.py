@@ -8,14 +8,14 @@ from finn_build.cache.digest import file_digest
 from finn_build.environment import ROOT
 
 PACKAGES = ("models", "finn_build", "cam_postproc")
-RESOURCE_SUFFIXES = {".hpp", ".h", ".cpp", ".tcl", ".sv", ".v", ".vh", ".j2", ".html", ".css", ".json", ".csv"}
+RESOURCE_SUFFIXES = {".hpp", ".h", ".cpp", ".tcl", ".sv", ".v", ".vh", ".j2", ".html", ".css", ".json", ".csv", ".png"}
 
 
 def source_digests(module: str) -> dict[str, str]:
     """Digest of each source file that `module` (a dotted name) reaches, by path relative to the checkout.
 
     Imports inside functions count: stages import heavy packages late. Files beside a reached module that are no Python
-    (C++ headers, templates, SystemVerilog) count with it.
+    (C++ headers, templates, SystemVerilog, pictures) count with it.
     """
     reached: set[Path] = set()
     waiting = [module]

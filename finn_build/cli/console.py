@@ -79,10 +79,12 @@ class StageConsole:
         self._clear()
         checks = stage.result.checks
         failed = [check for check in checks if not check.passed]
-        held = f"{len(checks) - len(failed)} of {len(checks)} checks" if checks else "no checks"
+        told = [f"{len(checks) - len(failed)} of {len(checks)} checks"] if checks else []
+        values = sum(row.values for row in stage.result.verification)
+        told += [f"{values:,} values compared"] if values else []
         when = f"reused ({stage.seconds:.1f} s when made)" if stage.reused else f"{stage.seconds:.1f} s"
         mark, style = ("✗", "red") if failed else ("=", "cyan") if stage.reused else ("✓", "green")
-        self._line(mark, stage.name, f"{stage.title}: {when}, {held}", style)
+        self._line(mark, stage.name, f"{stage.title}: {', '.join([when, *told])}", style)
         for check in failed:
             self._line(" ", "", told_check(check), "red")
 

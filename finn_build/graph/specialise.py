@@ -1,6 +1,5 @@
 """From generic dataflow nodes to their RTL and HLS variants for the chip."""
 
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +11,14 @@ from qonnx.transformation.infer_datatypes import InferDataTypes
 
 from finn_build.adapter import apply_pass, apply_passes, quiet
 from finn_build.errors import CheckFailed, UserError
-from finn_build.graph.walk import Array, attributes
+from finn_build.graph.walk import attributes, constant, producer
 from finn_build.nodes.registry import register_nodes
 
 WANTED_AS_RTL = ("MVAU", "Thresholding", "ConvolutionInputGenerator", "FMPadding")
 """What has RTL for this chip, so that it can be simulated and synthesised without vendor tools."""
+
+BETWEEN_LAYERS = ("StreamingFIFO", "StreamingDataWidthConverter", "IODMA")
+FIFO_DEPTHS = ("inFIFODepths", "outFIFODepths")
 
 WHY_HLS = {
     "DuplicateStreams": "FINN has no RTL for it",
@@ -116,37 +118,47 @@ def compare_twins(
     return found
 
 
-def require_same_constants(specialised: ModelWrapper, connected: ModelWrapper) -> None:
-    """Checks that folding, FIFOs and converters left every weight, threshold and bias as it was.
+def require_same_layers(specialised: ModelWrapper, connected: ModelWrapper) -> None:
+    """Checks that the connected graph is the specialised one with FIFOs, converters and DMAs between its layers.
 
-    The generated files are compared with the connected graph, so that has to hold what was verified. Nodes and tensors
-    have other names there; the order of the nodes that hold constants is the same.
+    The generated files are compared with the connected graph, so that has to hold what was verified. Names are others
+    there, and so may the order of two branches be: both graphs are walked from the output to the image.
 
     Raises:
-        CheckFailed: a constant differs, came or went; it names node, index and both values.
+        CheckFailed: a layer, its attributes or its constants differ; it names the layer, and of constants index and
+            both values.
     """
     remedy = "the connected graph is not the verified one"
-    before, after = (_constants(model) for model in (specialised, connected))
-    if [name for name, _ in before] != [name for name, _ in after]:
-        raise CheckFailed("specialise", "the connected graph has other nodes with constants", remedy)
-    for (name, old), (_, new) in zip(before, after, strict=True):
-        for index in sorted({*old, *new}):
-            if not np.array_equal(old.get(index, np.empty(0)), new.get(index, np.empty(0))):
-                what = f"constant {index} of {name} differs{_first_difference(old.get(index), new.get(index))}"
+    waiting = [(specialised.graph.output[0].name, connected.graph.output[0].name)]
+    seen: set[tuple[str, str]] = set()
+    while waiting:
+        left, right = waiting.pop()
+        before, after = producer(specialised, left), _layer_behind(connected, right)
+        if before is None or after is None or before.op_type != after.op_type:
+            if before is None and after is None:
+                continue
+            expected, got = (node.op_type if node is not None else "the image" for node in (before, after))
+            raise CheckFailed("specialise", f"{left}: expected {expected} behind the FIFOs, got {got}", remedy)
+        if (before.name, after.name) in seen:
+            continue
+        seen.add((before.name, after.name))
+        for text in _attribute_differences(before, after, FIFO_DEPTHS):
+            raise CheckFailed("specialise", f"{after.name}: {text}", remedy)
+        for index in range(max(len(before.input), len(after.input))):
+            old, new = constant(specialised, before, index), constant(connected, after, index)
+            if old is None and new is None:
+                waiting.append((before.input[index], after.input[index]))
+            elif old is None or new is None or not np.array_equal(old, new):
+                what = f"constant {index} of {after.name} differs{_first_difference(old, new)}"
                 raise CheckFailed("specialise", what, remedy)
 
 
-def _constants(model: ModelWrapper) -> list[tuple[str, dict[int, Array]]]:
-    """Operator with its count, and constants by input, of each node that has any, in the graph's order."""
-    found: list[tuple[str, dict[int, Array]]] = []
-    seen: Counter[str] = Counter()
-    for node in model.graph.node:
-        values = {index: model.get_initializer(name) for index, name in enumerate(node.input)}
-        held = {index: np.asarray(value) for index, value in values.items() if value is not None}
-        if held:
-            found.append((f"{node.op_type}_{seen[node.op_type]}", held))
-            seen[node.op_type] += 1
-    return found
+def _layer_behind(model: ModelWrapper, tensor: str) -> NodeProto | None:
+    """The layer that gives a stream, FIFOs, converters and DMAs left out; None for the image."""
+    node = producer(model, tensor)
+    while node is not None and node.op_type.startswith(BETWEEN_LAYERS):
+        node = producer(model, node.input[0])
+    return node
 
 
 def _attribute_differences(before: NodeProto, after: NodeProto, ignore: tuple[str, ...]) -> list[str]:

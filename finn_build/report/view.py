@@ -201,7 +201,7 @@ def _hardware_notes(hardware: Hardware) -> list[str]:
     if hardware.lower_bounds:
         names = ", ".join(hardware.lower_bounds)
         notes.append(
-            f"≥: FINN has no estimate of {names} for some layers (a dash, or 0, in the table), so there is more of it."
+            f"≥: FINN has no estimate of {names} for some layers (a dash in the table), so there is more of it."
         )
     return notes
 

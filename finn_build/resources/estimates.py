@@ -33,7 +33,7 @@ class NodeEstimate:
         pe: lanes along the output, None where the node has none.
         simd: lanes along the input, likewise.
         cycles: from frame to frame.
-        lut: LUTs.
+        lut: LUTs; None where FINN says 0 because it has no estimate.
         lut_is_lower_bound: whether the LUTs of the node's logic are not counted.
         bram18: block RAMs of 18 Kb.
         dsp: DSP48E1.
@@ -45,7 +45,7 @@ class NodeEstimate:
     pe: int | None
     simd: int | None
     cycles: int
-    lut: int
+    lut: int | None
     lut_is_lower_bound: bool
     bram18: int
     dsp: int
@@ -76,7 +76,7 @@ class Estimate:
     def totals(self) -> dict[str, int | None]:
         """LUT, FF, BRAM18, DSP and slices; None where nothing estimates them."""
         return {
-            "LUT": sum(node.lut for node in self.nodes),
+            "LUT": sum(node.lut or 0 for node in self.nodes),
             "FF": None,
             "BRAM18": sum(node.bram18 for node in self.nodes),
             "DSP": sum(node.dsp for node in self.nodes),
@@ -119,7 +119,7 @@ def _estimate_node(node: NodeProto, part: str) -> NodeEstimate:
         pe=int(values["PE"]) if "PE" in values else None,
         simd=int(values["SIMD"]) if "SIMD" in values else None,
         cycles=int(instance.get_exp_cycles()),
-        lut=round(figures["LUT"]),
+        lut=round(figures["LUT"]) or (0 if op in COMPLETE_LUT else None),
         lut_is_lower_bound=op not in COMPLETE_LUT,
         bram18=int(figures["BRAM_18K"]),
         dsp=dsp,

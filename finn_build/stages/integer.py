@@ -127,7 +127,9 @@ def lower_graph(integer: Path, golden: Path, out: Path, progress: Progress) -> S
     progress(0.2)
     rows = verify_layers("lower", lowered, integer_outputs("NHWC"), read_arrays(golden), integer)
     save_graph(lowered, out / GRAPH)
-    return StageResult(verification=tuple(rows))
+    compared = f"of {sum(row.values for row in rows):,}"
+    differing = check("values that differ", sum(row.mismatches for row in rows), "==", 0, detail=compared)
+    return StageResult(checks=(differing,), verification=tuple(rows))
 
 
 def integer_outputs(layout: Any) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from finn_build.config import CamSettings, HardwareSpec
-from finn_build.stages.files import FOLDING, GRAPH, SOURCES
+from finn_build.report.schema import check
+from finn_build.stages.files import FOLDING, SOURCES
 from finn_build.stages.result import Progress, StageResult
 from models.spec import DataSpec, InputSpec
 
@@ -13,6 +14,7 @@ def pack(
     golden: Path,
     head: Path,
     codegen: Path,
+    generated: Path,
     cam_folder: Path,
     specialised: Path,
     name: str,
@@ -32,6 +34,7 @@ def pack(
     """
     from finn_build.cache.key import tool_versions
     from finn_build.package.build import PackageSources, build_package
+    from finn_build.package.verify import verify_package
 
     tables: dict[str, Any] = {"hardware": hardware, "cam": cam, "input": input_spec, "data": data}
     sources = PackageSources(
@@ -49,9 +52,12 @@ def pack(
         versions=tool_versions(),
         settings={key: table.model_dump(mode="json", exclude={"path", "checkpoint"}) for key, table in tables.items()},
         cam_sources=cam_folder / SOURCES,
-        graph=specialised / GRAPH,
+        graph=generated,
         folding=specialised / FOLDING,
     )
     progress(0.2)
     result = build_package(sources, out)
-    return StageResult(facts={"package": result.summary.model_dump(mode="json", by_alias=True)})
+    # As the board will read it: every file against the manifest's checksum, in the folder and in the zip.
+    confirmed = min(len(verify_package(made).files) for made in (result.folder, result.archive))
+    whole = check("files that the manifest confirms", confirmed, "==", len(result.manifest.files), unit="files")
+    return StageResult(checks=(whole,), facts={"package": result.summary.model_dump(mode="json", by_alias=True)})

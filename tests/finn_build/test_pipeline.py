@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from build_helpers import TINY, again
 
@@ -50,6 +51,9 @@ def test_the_golden_set_is_what_the_design_says(place: Path) -> None:
 def test_the_package_is_whole(place: Path) -> None:
     built = place / "build" / "tiny"
     assert verify_package(built / "tiny-deploy.zip") == verify_package(built / "deploy")
+    hardware = built / "deploy" / "hardware"
+    nodes = {node.name for node in onnx.load(hardware / "graph.onnx").graph.node}
+    assert nodes == {folder.name for folder in (hardware / "nodes").iterdir()}
 
 
 def test_a_second_build_reuses_everything(place: Path) -> None:

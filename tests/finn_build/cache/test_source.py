@@ -17,6 +17,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         "finn_build/sub/__init__.py": "",
         "finn_build/sub/late.py": "from . import sibling\nfrom ..other import thing\n",
         "finn_build/sub/sibling.py": "",
+        "finn_build/sub/picture.png": "x",
         "finn_build/sub/template.j2": "x",
         "finn_build/sub/rtl/fork.sv": "x",
         "finn_build/other.py": "from models.net import N\n",
@@ -46,6 +47,7 @@ def test_it_follows_absolute_relative_and_late_imports(project: Path) -> None:
         "finn_build/plain.py",
         "finn_build/sub/__init__.py",
         "finn_build/sub/late.py",
+        "finn_build/sub/picture.png",
         "finn_build/sub/rtl/fork.sv",
         "finn_build/sub/sibling.py",
         "finn_build/sub/template.j2",
@@ -61,3 +63,11 @@ def test_a_changed_file_changes_its_digest(project: Path) -> None:
     source._digest.cache_clear()
     after = source.source_digests("finn_build.top")
     assert [name for name in before if before[name] != after[name]] == ["models/net.py"]
+
+
+def test_every_file_that_is_read_counts() -> None:
+    """A kind of file that no digest covers would let a result stay that is no longer right."""
+    for package in source.PACKAGES:
+        for path in (source.ROOT / package).rglob("*"):
+            if path.is_file() and not {"checkpoints", "__pycache__"} & set(path.parts):
+                assert path.suffix in {".py", ".md", *source.RESOURCE_SUFFIXES}, path

@@ -42,6 +42,7 @@ def test_estimates_follow_the_folding() -> None:
             lanes = 2 if node.name == "MVAU_rtl_0" else 4  # INT4 weights; the image has 8 bits
             assert node.dsp == -(-node.pe // lanes) * node.simd
             assert node.lut_is_lower_bound
+            assert node.lut is None
         assert node.cycles == instance.get_exp_cycles()
         assert node.backend in ("rtl", "hls")
 
@@ -49,7 +50,8 @@ def test_estimates_follow_the_folding() -> None:
 def test_totals_are_sums() -> None:
     found = estimate(specialise(chain().generic, PART)[0], PART, 50.0)
     for key, attribute in (("LUT", "lut"), ("BRAM18", "bram18"), ("DSP", "dsp")):
-        assert found.totals[key] == sum(getattr(node, attribute) for node in found.nodes)
+        assert found.totals[key] == sum(getattr(node, attribute) or 0 for node in found.nodes)
     cam = next(node for node in found.nodes if node.op == "ClassActivationMap")
+    assert cam.lut is not None
     assert cam.lut > 0
     assert cam.cycles > 0
