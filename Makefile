@@ -23,7 +23,7 @@ setup: .venv/.ready ## prepare .venv from requirements.lock; finn-cam is then .v
 	echo "setting up .venv with $$("$$python" --version); this downloads about 1 GB and takes a minute or two"; \
 	"$$python" -m venv .venv
 	@$(BIN)/python -m pip install -q --no-cache-dir uv==$(UV_VERSION) 2>/dev/null || { echo "setup: PyPI cannot be reached, so uv==$(UV_VERSION) was not installed; check the network or PIP_INDEX_URL" >&2; exit 2; }
-	@$(UV) pip sync -q requirements.lock $$( [ -n "$${PIP_FIND_LINKS:-}" ] && echo "--find-links $$PIP_FIND_LINKS" || echo "--torch-backend $(TORCH_BACKEND)" )
+	@$(UV) pip sync -q --compile-bytecode requirements.lock $$( [ -n "$${PIP_FIND_LINKS:-}" ] && echo "--find-links $$PIP_FIND_LINKS" || echo "--torch-backend $(TORCH_BACKEND)" )
 	@$(UV) pip install -q --no-deps --no-build-isolation -e .
 	@touch .venv/.ready
 

@@ -1,17 +1,23 @@
 """`make verify`: what the long tests measured goes to build/verify.json, and is not measured twice at one commit."""
 
+import io
+import os
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from finn_build.bars import Measured, clean_commit, digests, holds_still, read_bars, write_bar
 from finn_build.conclude import VERIFY_JSON
-from finn_build.environment import ROOT, default_build_folder
+from finn_build.environment import ROOT, default_build_folder, keep_out_of_home
 from finn_build.report.schema import Relation
 
+keep_out_of_home()
+
 LOCK = ROOT / "requirements.lock"
+REAL_IMAGES = 400
 Record = Callable[..., None]
 
 
@@ -55,3 +61,30 @@ def bar(request: pytest.FixtureRequest) -> Record:
         assert figure.passed, f"{name}: {measured:g}, limit {relation} {limit:g}"
 
     return record
+
+
+@pytest.fixture(scope="session")
+def cifar_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real CIFAR-10 test images in the binary layout: the user's, or the first of the archive beside the checkout."""
+    own = os.environ.get("FINN_CAM_DATA")
+    if own and (Path(own) / "cifar-10-batches-bin" / "test_batch.bin").is_file():
+        return Path(own)
+    archive = ROOT.parent / "shared" / "data" / "cifar10_jpeg_test.npz"
+    if not archive.is_file():
+        pytest.skip("no real images: FINN_CAM_DATA names no folder with CIFAR-10")
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("data")
+    batches = folder / "cifar-10-batches-bin"
+    batches.mkdir()
+    with np.load(archive) as held:
+        jpeg, offsets, labels = held["jpeg"], held["offsets"][: REAL_IMAGES + 1], held["labels"][:REAL_IMAGES]
+        names = [str(name) for name in held["classes"]]
+    rows = []
+    for label, start, stop in zip(labels, offsets[:-1], offsets[1:], strict=True):
+        with Image.open(io.BytesIO(jpeg[start:stop].tobytes())) as picture:
+            pixels = np.asarray(picture.convert("RGB"))
+        rows.append(np.concatenate([[label], pixels.transpose(2, 0, 1).reshape(-1)]).astype(np.uint8))
+    (batches / "test_batch.bin").write_bytes(np.stack(rows).tobytes())
+    (batches / "batches.meta.txt").write_text("\n".join(names) + "\n")
+    return folder
