@@ -207,6 +207,12 @@ def test_layers_without_estimates_are_dashes(report: Report, folder: Path) -> No
     assert "–" in Page(text).words
 
 
+def test_no_column_stays_empty(report: Report, folder: Path) -> None:
+    assert "operator" in Page(render_html(report, folder)).words
+    layers = tuple(layer.model_copy(update={"op": ""}) for layer in report.layers)
+    assert "operator" not in Page(render_html(report.model_copy(update={"layers": layers}), folder)).words
+
+
 def test_a_missing_picture_is_told(report: Report, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"examples/example.png: expected a picture of the report, got No such file"):
         render_html(report, tmp_path)
