@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from finn_build.labels import require_same_order
 from models.spec import DataSpec, InputSpec, ModelSpec
 
 CHUNK = 500
@@ -81,6 +82,7 @@ def measure(
 
     Raises:
         ModelError: the data set is broken, or has other classes.
+        UserError: it has the config's labels in another order.
     """
     from finn_build.executors.batch import BatchExecutor
     from models.checkpoint import load_checkpoint
@@ -89,6 +91,7 @@ def measure(
     from models.network import Arithmetic
 
     loaded = load_dataset(data.dataset, dataset, "test" if split == "test" else "train", input_spec.size, data.classes)
+    require_same_order(str(dataset), data.labels, loaded.names)
     progress(0.1)
     forms: dict[str, Callable[[NDArray[np.uint8]], NDArray[Any]]] = {}
     if weights is not None:

@@ -11,13 +11,11 @@ from finn_build.environment import configs_folder
 from finn_build.errors import UserError
 from models.spec import DataSpec, InputSpec, LoosePath, ModelSpec, Table, TrainSpec
 
-PART_NAMES = ("xc7z020clg400-1", "xc7z020clg484-1")
-
 
 class HardwareSpec(Table):
     """`[hardware]`: the chip, the clock in MHz, and what leaves the accelerator."""
 
-    part: str = PART_NAMES[0]
+    part: Literal["xc7z020clg400-1", "xc7z020clg484-1"] = "xc7z020clg400-1"
     clock_mhz: float = Field(default=100.0, ge=10, le=500)
     head: Literal["cam", "tap", "logits"] = "cam"
 
@@ -66,6 +64,13 @@ class Config(Table):
     folding: FoldingSpec = FoldingSpec()
     cam: CamSettings = CamSettings()
 
+    @model_validator(mode="after")
+    def _fed_as_trained(self) -> "Config":
+        if self.model.source == "checkpoint" and self.input.foreign:
+            given = ", ".join(self.input.foreign)
+            raise ValueError(f'[input] {given}, but a network of source = "checkpoint" expects pixel/255, RGB, NCHW')
+        return self
+
     @property
     def cam_output(self) -> int:
         """Height and width of the heatmap in pixels: the image's unless `[cam] output` says otherwise."""
@@ -90,8 +95,10 @@ def load_config(name_or_path: str) -> Config:
     """
     path = _find(name_or_path)
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        # Some editors begin a file with a byte order mark.
+        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        # TOMLDecodeError and UnicodeDecodeError are ValueErrors, and so is a number of thousands of digits.
         raise UserError(str(path), "a TOML file", str(error), "correct that line") from None
     except OSError as error:
         raise UserError(str(path), "a readable file", str(error), "correct the path or its permissions") from None
@@ -110,7 +117,8 @@ def _find(name_or_path: str) -> Path:
     if as_path.suffix == ".toml" or as_path.parent != Path():
         if as_path.is_file():
             return as_path.resolve()
-        raise UserError(name_or_path, "a config's TOML file", "no such file", "correct the path")
+        found = "a folder" if as_path.is_dir() else "no such file"
+        raise UserError(name_or_path, "a config's TOML file", found, "correct the path")
     path = configs_folder() / f"{name_or_path}.toml"
     if path.is_file():
         return path.resolve()
@@ -135,6 +143,19 @@ def _with_absolute_paths(config: Config) -> Config:
     )
 
 
+_WANTED = {
+    "model_type": "a table",
+    "path_type": "a path as text",
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+}
+"""What pydantic's kinds of error want, in words of TOML."""
+
+
 def _readable(path: Path, error: ValidationError) -> UserError:
     errors = error.errors(include_url=False)
     # A misspelt key is also a missing one: the misspelling says more.
@@ -148,7 +169,8 @@ def _readable(path: Path, error: ValidationError) -> UserError:
         return UserError(place, "this key", "nothing", "add it")
     if first["type"] == "value_error":
         return UserError(place, "keys that agree", message, "correct the table")
-    return UserError(place, message.removeprefix("Input should be ").lower(), repr(first["input"]), "correct the value")
+    expected = _WANTED.get(first["type"], message.removeprefix("Input should be "))
+    return UserError(place, expected, repr(first["input"]), "correct the value")
 
 
 def _unknown_key(path: Path, location: tuple[str, ...], root: type[BaseModel], value: Any) -> UserError:

@@ -7,6 +7,7 @@ from typing import Any
 
 from finn_build.config import Config
 from finn_build.errors import UserError
+from finn_build.labels import require_same_order
 from finn_build.sources import find_dataset
 
 Tell = Callable[[float, str, bool], None]
@@ -30,7 +31,8 @@ def train_config(
         Paths and accuracies, as `finn-cam train --json` prints them.
 
     Raises:
-        UserError: there is no data set, or the config's network is an ONNX file.
+        UserError: there is no data set, its classes are the config's labels in another order, or the config's network
+            is an ONNX file.
     """
     if config.model.source != "checkpoint" or config.model.checkpoint is None:
         raise UserError(f"{config.name}: [model] source", "checkpoint", config.model.source, "train one built here")
@@ -52,6 +54,7 @@ def train_config(
     chosen = _device(device)
     load = (config.data.dataset, root)
     learnt = load_dataset(*load, "train", config.input.size, config.data.classes)
+    require_same_order(str(root), config.data.labels, learnt.names)
     test = load_dataset(*load, "test", config.input.size, config.data.classes)
     whole = config.train.float_epochs + config.train.epochs
 
@@ -92,6 +95,7 @@ def _device(name: str) -> str:
 
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError("--device", "cpu, or a GPU that PyTorch sees", name, "use --device cpu, or a CUDA build")
+    seen = ["cpu", "cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    if name not in seen or (name == "cuda" and not torch.cuda.is_available()):
+        raise UserError("--device", "cpu, or a GPU that PyTorch sees", repr(name), "use --device cpu, or a CUDA build")
     return name

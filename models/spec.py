@@ -3,16 +3,32 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-LoosePath = Annotated[Path, Field(strict=False)]
+
+def _sayable(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("a path with a zero byte, which no file has")
+    return path
+
+
+def _printable(label: str) -> str:
+    if not label.strip() or not label.isprintable():
+        raise ValueError(f"{label!r}; a label is printable text")
+    return label
+
+
+LoosePath = Annotated[Path, Field(strict=False), AfterValidator(_sayable)]
 """A path written as a string in TOML, relative to the file it stands in."""
+
+Label = Annotated[str, AfterValidator(_printable)]
+"""A class's name as reports and pictures show it."""
 
 
 class Table(BaseModel):
-    """A table of the TOML file: unknown keys and silent type changes are refused, values never change."""
+    """A table of the TOML file: unknown keys, silent type changes, nan and inf are refused, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Groups(Table):
@@ -69,9 +85,15 @@ class InputSpec(Table):
 
     size: int = Field(ge=8, le=1024)
     mean: list[float] = Field(default=[0.0, 0.0, 0.0], min_length=3, max_length=3)
-    std: list[float] = Field(default=[1.0, 1.0, 1.0], min_length=3, max_length=3)
+    std: list[Annotated[float, Field(gt=0)]] = Field(default=[1.0, 1.0, 1.0], min_length=3, max_length=3)
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     channel_order: Literal["RGB", "BGR"] = "RGB"
+
+    @property
+    def foreign(self) -> list[str]:
+        """The keys that ask for something else than pixel/255, RGB, NCHW."""
+        keys = ("mean", "std", "layout", "channel_order")
+        return [key for key in keys if getattr(self, key) != type(self).model_fields[key].default]
 
 
 class DataSpec(Table):
@@ -79,7 +101,7 @@ class DataSpec(Table):
 
     dataset: Literal["cifar10", "tiny-imagenet", "folder"]
     classes: int = Field(ge=2, le=1000)
-    labels: list[str] | None = None
+    labels: list[Label] | None = None
     path: LoosePath | None = None
 
     @model_validator(mode="after")

@@ -28,7 +28,7 @@ def build(
     as_json: JsonOption = False,
 ) -> int:
     """Build CONFIG: every stage runs, is verified, and is reused when nothing that it depends on changed."""
-    for name in [*([until] if until else []), *(force or [])]:
+    for name in [*([] if until is None else [until]), *(force or [])]:
         if name not in STAGE_NAMES:
             raise UserError("stage", f"one of {', '.join(STAGE_NAMES)}", repr(name), "correct --until or --force")
     options = BuildOptions(until=until, force=frozenset(force or []), out=out, data=data, untrained=untrained)

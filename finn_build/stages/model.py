@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from finn_build.errors import UserError
+from finn_build.labels import require_same_order
 from finn_build.report.schema import check
 from finn_build.stages.files import WEIGHTS
 from finn_build.stages.result import Progress, StageResult
@@ -18,7 +19,7 @@ def load_weights(
 
     Raises:
         ModelError: the file is missing, truncated or corrupt, or holds another network.
-        UserError: it was trained on images of another size.
+        UserError: it was trained on images of another size, or has the config's labels in another order.
     """
     from models.checkpoint import load_checkpoint, save_checkpoint
 
@@ -26,6 +27,7 @@ def load_weights(
     if facts.size != input_spec.size:
         remedy = "correct [input] size, or train this config with finn-cam train"
         raise UserError(str(checkpoint), f"a checkpoint for size = {input_spec.size}", str(facts.size), remedy)
+    require_same_order(str(checkpoint), data.labels, facts.labels)
     progress(0.7)
     save_checkpoint(out / WEIGHTS, network, facts)
     return StageResult(

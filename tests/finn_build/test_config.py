@@ -46,7 +46,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     [
         (("size = 16", "sizes = 16"), ["[input] sizes", "did you mean size?"]),
         (("[input]", "[inputs]"), ["[inputs]", "did you mean input?"]),
-        (("size = 16", 'size = "16"'), ["[input] size", "integer", "'16'"]),
+        (("size = 16", 'size = "16"'), ["[input] size", "a whole number", "'16'"]),
         (("size = 16", "size = 4"), ["[input] size", "greater than or equal to 8"]),
         (("size = 16", ""), ["[input] size", "nothing", "add it"]),
         (("classes = 3", 'classes = 3\nlabels = ["a"]'), ["1 labels for 3 classes"]),
@@ -56,6 +56,16 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         (("classes = 3", "classes = 3\n[folding]\nfile = 'a'\ntarget_fps = 3"), ["not both"]),
         (("groups = {", 'source = "url"\ngroups = {'), ["[model] source", "'checkpoint' or 'onnx'"]),
         (("blocks = [1]", "block = [1]"), ["[model] groups.block", "did you mean blocks?"]),
+        (("groups = {", "groups = 3 #"), ["[model] groups", "a table", "got 3"]),
+        (("weights.safetensors", "a\\u0000b"), ["[model] checkpoint", "zero byte"]),
+        (("classes = 3", 'classes = 3\nlabels = ["a", "b", " "]'), ["[data] labels.2", "printable"]),
+        (("classes = 3", "classes = 3\n[hardware]\npart = 'xcu250'"), ["[hardware] part", "'xc7z020clg400-1'"]),
+        (("classes = 3", "classes = 3\n[folding]\ntarget_fps = inf"), ["[folding] target_fps", "finite", "inf"]),
+        (("size = 16", "size = 16\nstd = [1.0, 0.0, 1.0]"), ["[input] std.1", "greater than 0"]),
+        (("size = 16", "size = 16\nlayout = 'HWC'"), ["[input] layout", "'NCHW' or 'NHWC'"]),
+        (("size = 16", "size = 16\nmean = [0.5, 0.5, 0.5]"), ["[input] mean", "expects pixel/255"]),
+        (("size = 16", "size = " + "9" * 5000), ["a TOML file", "digits"]),
+        (("size = 16", "size = " + "[" * 3000), ["a TOML file", "recursion"]),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path: Path, change: tuple[str, str], words: list[str]) -> None:
@@ -71,3 +81,15 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
         load_config("ntu_resnet8_5w5")
     with pytest.raises(UserError, match="no such file"):
         load_config("nowhere/mine.toml")
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    assert load_config(str(path)).input.size == 16
+
+
+def test_a_folder_is_no_config(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").mkdir()
+    with pytest.raises(UserError, match="a folder"):
+        load_config(str(tmp_path / "mine.toml"))

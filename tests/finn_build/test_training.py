@@ -64,5 +64,9 @@ def test_training_a_config_leaves_checkpoint_card_and_metrics(tmp_path: Path, pi
     assert "class folders of 'pictures'" in (tmp_path / "small.md").read_text()
     assert len(Path(outcome["metrics"]).read_text().splitlines()) == 2
     assert set(outcome["test"]) == {"float", "quantised"}
-    with pytest.raises(UserError, match="--device"):
-        train_config(config, pictures, tmp_path / "again", "cuda:99", 1, lambda *news: None)
+    for device in ("cuda:99", "", "gpu"):
+        with pytest.raises(UserError, match="--device"):
+            train_config(config, pictures, tmp_path / "again", device, 1, lambda *news: None)
+    (tmp_path / "small.toml").write_text(CONFIG.replace('"dark", "light"', '"light", "dark"'))
+    with pytest.raises(UserError, match=r"class 0: expected 'dark'"):
+        train_config(load_config(str(tmp_path / "small.toml")), pictures, tmp_path / "again", "cpu", 1, lambda *_: None)
