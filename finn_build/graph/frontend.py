@@ -157,7 +157,7 @@ def _to_thresholds(
         new.append(helper.make_node("Mul", [codes, "image_code_scale"], ["image_values"], name="image_code_scale"))
         model.set_initializer("image_code_scale", np.asarray(scale, np.float32))
     last = new[-1].output[0]
-    if preprocessing.layout == "NHWC":
+    if preprocessing.layout == "NHWC" and not _already_turned(model, target, last):
         new.append(helper.make_node("Transpose", [last], ["image_nhwc"], name="image_to_nhwc", perm=[0, 2, 3, 1]))
         last = "image_nhwc"
     redirect(model, target, last)
@@ -172,6 +172,15 @@ def _to_thresholds(
         _reverse_input_channels(model, last)
     _name_input(model, source)
     return InputReport("thresholds", thresholds, datatype)
+
+
+def _already_turned(model: ModelWrapper, tensor: str, nchw: str) -> bool:
+    """Lets what the network itself turns to NCHW read it there; whether nothing is left that reads it as NHWC."""
+    for node in consumers(model, tensor):
+        if node.op_type == "Transpose" and attributes(node).get("perm") == [0, 3, 1, 2]:
+            redirect(model, node.output[0], nchw)
+            model.graph.node.remove(node)
+    return not consumers(model, tensor)
 
 
 def _reverse_input_channels(model: ModelWrapper, tensor: str) -> None:

@@ -8,6 +8,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from finn_build.adapter import quiet
 from finn_build.errors import UserError
+from finn_build.graph.wellformed import require_wellformed
 
 OPSET = 13
 """What an old graph is raised to: the first version whose ReduceSum takes its axes as an input."""
@@ -29,7 +30,7 @@ def read_network(path: Path) -> ModelWrapper:
     """Reads a QONNX or FINN-ONNX file; the old domain becomes today's.
 
     Raises:
-        UserError: there is no such file, it is no ONNX file, or it is truncated.
+        UserError: there is no such file, it is no ONNX file, it is truncated, or its graph does not hang together.
     """
     remedy = "give the path of a QONNX or FINN-ONNX file"
     try:
@@ -39,11 +40,13 @@ def read_network(path: Path) -> ModelWrapper:
     except (DecodeError, ValueError) as error:
         raise UserError(str(path), "an ONNX file", f"bytes that are none ({error})", remedy) from None
     if not proto.graph.node or not proto.graph.output:
-        raise UserError(str(path), "an ONNX file with a graph", "no nodes", remedy)
+        found = "no output" if proto.graph.node else "no nodes"
+        raise UserError(str(path), "an ONNX file with a graph", found, remedy)
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in proto.graph.initializer):
         raise UserError(str(path), "weights inside the file", "external data", "save it as one file")
     for node in proto.graph.node:
         node.domain = OLD_DOMAINS.get(node.domain, node.domain)
+    require_wellformed(proto, str(path))
     with quiet():
         model = ModelWrapper(proto)
     for domain in [entry.domain for entry in proto.opset_import]:

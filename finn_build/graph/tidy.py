@@ -24,6 +24,7 @@ from finn_build.graph.output import LOGITS
 from finn_build.graph.pooling import normalise_pooling
 from finn_build.graph.quantiser import quant_parameters
 from finn_build.graph.walk import computed_inputs, consumers, label
+from finn_build.graph.wellformed import require_shapes
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def tidy(model: ModelWrapper, size: int, preprocessing: Preprocessing) -> tuple[
     if len(model.graph.output) != 1:
         names = ", ".join(value.name for value in model.graph.output)
         raise UserError("network", "one output, the logits", names, "export the network with its logits only")
+    require_shapes(model)
     model, report = raw_pixel_input(model, size, preprocessing)
     model = raise_opset(clean(normalise_pooling(model)))
     _check_weights(model)

@@ -1,5 +1,6 @@
 """Stages `tidy`, `streamline` and `lower`: from float with scales to the golden integer graph, channels last."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finn_build.config import CamSettings
+from finn_build.errors import UserError
 from finn_build.report.schema import Check, check
 from finn_build.stages.executed import verify_layers
 from finn_build.stages.files import GOLDEN, GRAPH, HEAD
@@ -32,6 +34,7 @@ def tidy_graph(qonnx: Path, input_spec: InputSpec, out: Path, progress: Progress
     from finn_build.graph.opset import read_network
     from finn_build.graph.tap import head_of_graph
     from finn_build.graph.tidy import tidy
+    from finn_build.graph.wellformed import require_layers
     from finn_build.samples import golden_images
     from finn_build.stages.inputs import input_format, save_graph, tap_of
     from finn_build.verify.compare import require_equal
@@ -39,6 +42,7 @@ def tidy_graph(qonnx: Path, input_spec: InputSpec, out: Path, progress: Progress
     network = read_network(qonnx)
     preprocessing = Preprocessing(input_spec.mean, input_spec.std, input_spec.layout, input_spec.channel_order)
     tidied, report = tidy(network, input_spec.size, preprocessing)
+    require_layers(tidied)
     head = head_of_graph(tidied)
     progress(0.3)
     images = golden_images(input_spec.size)
@@ -68,7 +72,8 @@ def streamline_graph(
     QONNX's own node-by-node executor and by the batch executor. All three agree on every value.
 
     Raises:
-        UserError: the branches of an add differ in scale, or a tensor stays in floating point.
+        UserError: the network has another number of classes, the branches of an add differ in scale, or a tensor stays
+            in floating point.
         CheckFailed: an output differs, or the head is not the one that was exported.
     """
     from finn_build.executors.batch import BatchExecutor
@@ -83,7 +88,10 @@ def streamline_graph(
     from finn_build.verify.sweeps import require_equal_thresholds
 
     tidied = load_graph(tidy)
-    found = head_of_graph(tidied, data.labels or [str(index) for index in range(data.classes)])
+    found = head_of_graph(tidied, _labels(data, exported_head))
+    if len(found.fc_weight) != data.classes:
+        remedy = "correct [data] classes, or take another network"
+        raise UserError("[data] classes", f"{len(found.fc_weight)} as the network has", str(data.classes), remedy)
     integer, report = streamline(tidied)
     save_graph(integer, out / GRAPH)
     progress(0.2)
@@ -196,6 +204,15 @@ def _network(integer: "ModelWrapper", model: ModelSpec, input_spec: InputSpec, t
             "last_bits": model.last_bit_width,
         }
     return facts
+
+
+def _labels(data: DataSpec, exported_head: Path | None) -> Sequence[str]:
+    """The classes' names: the config's, or those that the network was trained with."""
+    from finn_build.head import read_head
+
+    if data.labels is None and exported_head is not None:
+        return read_head(exported_head).labels
+    return data.labels or [str(index) for index in range(data.classes)]
 
 
 def _branches(add: Any) -> str:

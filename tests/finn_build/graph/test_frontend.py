@@ -36,6 +36,8 @@ def test_preprocessing_is_folded_into_thresholds(order: str, layout: str, quanti
     fed = InputFormat(255.0, MEAN, STD, order)  # type: ignore[arg-type]
     expected = run(start, "float64", fed)["y"]
     assert np.abs(run(tidied, "float64")["logits"] - expected).max() < 1e-5
+    # Channels last all the way to the convolution: hardware has no Transpose.
+    assert "Transpose" not in {node.op_type for node in tidied.graph.node}
     wrong = InputFormat(255.0, MEAN, STD, "BGR" if order == "RGB" else "RGB")
     assert np.abs(run(start, "float64", wrong)["y"] - expected).max() > 0.1
 
