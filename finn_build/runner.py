@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from pydantic import ValidationError
+
 from finn_build.cache.key import key_parts
-from finn_build.cache.store import Store
+from finn_build.cache.store import Kept, Store
+from finn_build.interruption import end_if_requested
 from finn_build.stages.result import Progress, StageResult
 
 
@@ -82,14 +85,17 @@ class Runner:
         parts = key_parts(function.__module__, inputs, settings)
         reasons = ["forced"] if name in self.force else self.store.why_not_reused(name, parts)
         kept = None if reasons else self.store.kept(name)
-        reused = kept is not None
-        if kept is None:
+        told = None if kept is None else _result_of(kept)
+        reused = told is not None
+        if kept is None or told is None:
+            reasons = reasons or ["its manifest is damaged"]
             progress = self.listener.started(name, title, reasons)
 
             def work(out: Path) -> tuple[float, dict[str, Any]]:
                 start = time.perf_counter()
                 with _output_into(self._log(name)):
                     result = function(**inputs, **settings, out=out, progress=progress)
+                end_if_requested()
                 return time.perf_counter() - start, result.model_dump(mode="json", by_alias=True)
 
             try:
@@ -97,7 +103,8 @@ class Runner:
             except BaseException:
                 self.listener.failed(name, self._log(name))
                 raise
-        run = RunStage(name, title, kept.seconds, reused, StageResult.model_validate(kept.report))
+            told = StageResult.model_validate(kept.report)
+        run = RunStage(name, title, kept.seconds, reused, told)
         self.done.append(run)
         self.listener.finished(run)
         if name == self.until:
@@ -106,6 +113,13 @@ class Runner:
 
     def _log(self, stage: str) -> Path:
         return self.store.folder / "logs" / f"{stage}.log"
+
+
+def _result_of(kept: Kept) -> StageResult | None:
+    try:
+        return StageResult.model_validate(kept.report)
+    except ValidationError:
+        return None
 
 
 @contextlib.contextmanager

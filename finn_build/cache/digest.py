@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,23 @@ def file_digest(path: Path) -> str:
 
 
 def folder_digest(folder: Path, wanted: Callable[[Path], bool] = lambda path: True) -> str:
-    """SHA-256 over the relative names and contents of a folder's files, in sorted order."""
+    """SHA-256 over the relative names and contents of a folder's files, in sorted order; links are followed."""
     whole = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and wanted(p)):
+    for path in sorted(p for p in _files_below(folder, frozenset()) if wanted(p)):
         whole.update(f"{path.relative_to(folder)}\0{file_digest(path)}\n".encode())
     return whole.hexdigest()
+
+
+def _files_below(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
+    """All files, through links to folders too: a data set's classes are often such links."""
+    real = folder.resolve()
+    if real in above:
+        return
+    for path in folder.iterdir():
+        if path.is_dir():
+            yield from _files_below(path, above | {real})
+        elif path.is_file():
+            yield path
 
 
 def path_digest(path: Path) -> str:

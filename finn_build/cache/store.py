@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from finn_build.cache.digest import file_digest
 from finn_build.cache.key import KeyParts, changed_parts, key_of
 
@@ -47,8 +49,10 @@ class Store:
             raw = json.loads((self._manifests / f"{stage}.json").read_text(encoding="utf-8"))
             if raw["format"] != FORMAT:
                 return None
-            return Kept(raw["parts"], raw["files"], raw["seconds"], raw["report"])
-        except (OSError, ValueError, KeyError, TypeError):
+            fields = {name: raw[name] for name in ("parts", "files", "seconds", "report")}
+            return TypeAdapter(Kept).validate_python(fields)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            # A pydantic ValidationError is a ValueError.
             return None
 
     def why_not_reused(self, stage: str, parts: KeyParts) -> list[str]:

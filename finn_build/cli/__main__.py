@@ -1,5 +1,5 @@
 """`python -m finn_build.cli`: the same as `finn-cam`."""
 
-from finn_build.cli.app import main
+from finn_build.cli import main
 
 main()

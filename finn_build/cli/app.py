@@ -10,9 +10,10 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from finn_build.cli import build, data, doctor, evaluate, localize, report, score, simulate, train
-from finn_build.cli.console import terminal
+from finn_build.cli.console import open_standard_streams, terminal
 from finn_build.environment import keep_out_of_home
 from finn_build.errors import READABLE, CheckFailed, ToolFailed, UserError
+from finn_build.interruption import remembered, requested
 
 INTERRUPTED = "interrupted; what was finished is kept, and the same command carries on from there"
 TYPER_INTERRUPTED = 130
@@ -45,10 +46,11 @@ def run(arguments: list[str]) -> int:
 
     With `--json` an end that is no success is one JSON object on standard output as well.
     """
+    open_standard_streams()
     keep_out_of_home()
     command = typer.main.get_command(app)
     try:
-        with terminal():
+        with terminal(), remembered():
             code = int(command.main(arguments or ["--help"], prog_name="finn-cam", standalone_mode=False) or 0)
         if code != TYPER_INTERRUPTED:
             return code
@@ -65,14 +67,29 @@ def run(arguments: list[str]) -> int:
         message, code = str(error), error.exit_code
     except BrokenPipeError:
         # Whoever read standard output has gone: nothing to say, and nowhere to say it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _forget_output()
         return 2
     except OSError as error:
         message, code = _of_system(error), 2
+    except Exception:
+        if not requested():
+            raise
+        message, code = INTERRUPTED, 2
+    if requested():
+        # Whatever came of it, it is not what ended the command.
+        message, code = INTERRUPTED, 2
     print(f"finn-cam: {' '.join(message.split())}", file=sys.stderr)
     if "--json" in arguments:
-        print(json.dumps({"error": message, "exit_code": code}))
+        try:
+            print(json.dumps({"error": message, "exit_code": code}), flush=True)
+        except OSError:
+            # What standard output cannot take is told on standard error alone.
+            _forget_output()
     return code
+
+
+def _forget_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _of_system(error: OSError) -> str:
@@ -82,6 +99,6 @@ def _of_system(error: OSError) -> str:
         return str(UserError(place, "free disk space", "a full disk", "free some, or give another folder with --out"))
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return str(UserError(place, "a place to read and write", str(error.strerror), "correct its permissions"))
-    if error.errno is None:
+    if error.errno is None and not requested():
         raise error
     return str(UserError(place, "a working file", str(error.strerror), "correct the path"))

@@ -22,10 +22,23 @@ _open: list[TextIO] = []
 """The streams of the commands that run now, the innermost last."""
 
 
+def open_standard_streams() -> None:
+    """Opens what a daemon closed before it started this program, so that no file takes the place of a stream."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest descriptor that is free is this one.
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
 @contextlib.contextmanager
 def terminal() -> Iterator[None]:
     """Keeps a way to standard error open for a command: a stage's own output goes to its log meanwhile."""
-    with os.fdopen(os.dup(2), "w", buffering=1) as stream:
+    # A terminal without the marks' characters gets question marks for them.
+    with os.fdopen(os.dup(2), "w", buffering=1, errors="replace") as stream:
         _open.append(stream)
         try:
             yield

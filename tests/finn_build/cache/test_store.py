@@ -1,5 +1,6 @@
 """A kept result is used again only when it is whole and everything that it depends on is the same."""
 
+import json
 import os
 import signal
 import subprocess
@@ -130,3 +131,13 @@ def test_the_key_does_not_hold_places(tmp_path: Path) -> None:
         (folder / "data.bin").write_bytes(b"same")
         parts.append(key_parts("finn_build.config", {"data": folder}, {"path": folder}))
     assert parts[0] == parts[1]
+
+
+@pytest.mark.parametrize("damage", [{"parts": 5}, {"files": 5}, {"files": {"a": 1}}, {"seconds": "x"}, {"report": []}])
+def test_a_damaged_manifest_is_no_result(tmp_path: Path, damage: dict[str, object]) -> None:
+    store = Store(tmp_path)
+    keep(store)
+    manifest = tmp_path / ".stages" / "tidy.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | damage))
+    assert store.kept("tidy") is None
+    assert store.why_not_reused("tidy", {}) == ["no earlier result"]
