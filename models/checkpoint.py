@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -109,18 +110,25 @@ def _read(path: Path) -> tuple[dict[str, Any], CheckpointFacts, dict[str, Tensor
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ModelError(str(path), "a safetensors file", str(error), remedy) from error
+    for name, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            raise ModelError(str(path), f"finite numbers in {name}", "nan or inf", remedy)
     try:
         about = json.loads(metadata[METADATA])
         if about["format"] != FORMAT:
             raise ModelError(str(path), FORMAT, str(about["format"]), remedy)
-        return dict(about["model"]), CheckpointFacts(**about["facts"]), tensors
-    except (KeyError, TypeError, ValueError) as error:
+        facts = TypeAdapter(CheckpointFacts).validate_python(about["facts"])
+        return dict(about["model"]), facts, tensors
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         if isinstance(error, ModelError):
             raise
         raise ModelError(str(path), f"the metadata of a {FORMAT}", _reason(error), remedy) from error
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     return f"no {error}" if isinstance(error, KeyError) else str(error)
 
 

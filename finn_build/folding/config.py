@@ -31,7 +31,7 @@ def read_folding(path: Path) -> Folding:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(str(path), "a folding JSON", error.strerror or str(error), "correct [folding] file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(str(path), "a folding JSON", str(error), remedy) from None
     if not isinstance(data, dict) or not all(isinstance(entry, dict) for entry in data.values()):
         raise UserError(str(path), "an object with one object a node", "something else", remedy)

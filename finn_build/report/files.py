@@ -31,7 +31,7 @@ def read_report(path: Path) -> Report:
         raise UserError(str(path), "a report.json", str(reason), REMEDY) from None
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(str(path), "JSON", f"{error}", REMEDY) from None
     try:
         return Report.model_validate(data)

@@ -5,7 +5,7 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from http.client import HTTPException
+from http.client import HTTPException, InvalidURL
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -50,12 +50,15 @@ def download(url: str, path: Path, sha256: str, on_progress: OnProgress | None =
         raise ModelError(url, "the file", f"HTTP {error.code} {error.reason}", "try again later") from error
     except urllib.error.URLError as error:
         raise ModelError(url, "a network", str(error.reason), "connect, or put the file there by hand") from error
+    except (InvalidURL, ValueError) as error:
+        raise ModelError(url, "an address", str(error), "correct the address") from error
     except (HTTPException, TimeoutError, ConnectionError) as error:
         found = f"cut after {part.stat().st_size if part.exists() else 0} bytes"
         raise ModelError(url, "the whole file", found, "run the command again: it goes on from there") from error
     except OSError as error:
         found = error.strerror or str(error)
-        raise ModelError(str(part), "a place that can be written", found, "free some space") from error
+        remedy = "give another folder, or free some space"
+        raise ModelError(str(part), "a place that can be written", found, remedy) from error
     found = _sha256(part)
     if found != sha256:
         part.unlink()

@@ -93,8 +93,8 @@ def read_python_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]
             raise pickle.UnpicklingError("labels that are no integers")
         if pixels.shape != (len(labels), PIXELS) or len(pixels.data) != len(labels) * PIXELS or not labels:
             raise pickle.UnpicklingError(f"{len(labels)} labels and {len(pixels.data)} bytes of shape {pixels.shape}")
+        return np.frombuffer(pixels.data, np.uint8).reshape(pixels.shape), np.array(labels, np.int64)
     except Exception as error:
         # A hostile or damaged pickle can fail anywhere, with any exception.
         found = str(error) or type(error).__name__
         raise ModelError(str(path), "a CIFAR-10 batch (pickled dict of data and labels)", found, _REMEDY) from error
-    return np.frombuffer(pixels.data, np.uint8).reshape(pixels.shape), np.array(labels, np.int64)

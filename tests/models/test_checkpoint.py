@@ -1,9 +1,11 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from model_helpers import LABELS, random_images, small_network, small_spec
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from models.card import write_card
@@ -123,3 +125,25 @@ def test_the_card_says_what_the_checkpoint_records(saved: Path) -> None:
         assert text in card, text
     save_checkpoint(saved, small_network(), replace(FACTS, held_out_accuracy=None, held_out_images=0))
     assert "held out" not in write_card(saved, "resnet8_small").read_text()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(saved: Path, value: float) -> None:
+    with safe_open(saved, framework="pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(saved)
+    tensors["fc.weight"].view(-1)[3] = value
+    save_file(tensors, saved, metadata)
+    with pytest.raises(ModelError, match=r"finite numbers in fc\.weight, got nan or inf"):
+        load_checkpoint(saved, small_spec(), 3)
+
+
+@pytest.mark.parametrize("facts", [{"labels": 5}, {"labels": [1, None]}, {"size": "large"}, {"test_accuracy": []}])
+def test_facts_of_another_kind_are_refused_in_one_line(saved: Path, facts: dict[str, object]) -> None:
+    with safe_open(saved, framework="pt") as file:
+        about = json.loads(file.metadata()["finn_cam"])
+    about["facts"] |= facts
+    save_file(load_file(saved), saved, {"finn_cam": json.dumps(about)})
+    with pytest.raises(ModelError, match=next(iter(facts))) as caught:
+        read_facts(saved)
+    assert "\n" not in str(caught.value)

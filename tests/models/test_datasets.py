@@ -86,6 +86,7 @@ def test_a_hostile_pickle_runs_nothing(tmp_path: Path, where: str) -> None:
         pickle.dumps({"data": np.array([object()]), "labels": [0]}),
         pickle.dumps({"data": np.zeros((2, 3072), np.uint8), "labels": [0]}),
         pickle.dumps({"data": np.zeros((1, 3072), np.uint8), "labels": ["0"]}),
+        pickle.dumps({"data": np.zeros((1, 3072), np.uint8), "labels": [10**30]}),
         pickle.dumps({"labels": [0]}),
         pickle.dumps([1, 2]),
         python_batch(np.zeros((1, 3072), np.uint8), [0])[:-500],
