@@ -11,6 +11,9 @@ from finn_build.environment import configs_folder
 from finn_build.errors import UserError
 from models.spec import DataSpec, InputSpec, LoosePath, ModelSpec, Table, TrainSpec
 
+LEAST_MAP = 2
+"""Height and width that the last group's map has at least: FINN slides no 3×3 window over a single pixel."""
+
 
 class HardwareSpec(Table):
     """`[hardware]`: the chip, the clock in MHz, and what leaves the accelerator."""
@@ -69,6 +72,21 @@ class Config(Table):
         if self.model.source == "checkpoint" and self.input.foreign:
             given = ", ".join(self.input.foreign)
             raise ValueError(f'[input] {given}, but a network of source = "checkpoint" expects pixel/255, RGB, NCHW')
+        return self
+
+    @model_validator(mode="after")
+    def _map_left(self) -> "Config":
+        if self.model.source == "checkpoint" and self.model.groups is not None:
+            # The imagenet stem halves twice; a stride of 2 rounds up.
+            strides = [2, 2] if self.model.stem == "imagenet" else []
+            size = self.input.size
+            for stride in (*strides, *self.model.groups.strides):
+                size = -(-size // stride)
+            if size < LEAST_MAP:
+                raise ValueError(
+                    f"[input] size {self.input.size} and strides that leave a map of {size}×{size} pixels; "
+                    f"a heatmap needs {LEAST_MAP}×{LEAST_MAP}"
+                )
         return self
 
     @property

@@ -28,7 +28,7 @@ def read_folding(path: Path) -> Folding:
     """
     remedy = "write it with finn-cam build, or correct that line"
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
     except OSError as error:
         raise UserError(str(path), "a folding JSON", error.strerror or str(error), "correct [folding] file") from None
     except (ValueError, RecursionError) as error:
@@ -36,6 +36,15 @@ def read_folding(path: Path) -> Folding:
     if not isinstance(data, dict) or not all(isinstance(entry, dict) for entry in data.values()):
         raise UserError(str(path), "an object with one object a node", "something else", remedy)
     return data
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{repeated} twice, of which JSON keeps the last")
+    return found
 
 
 def write_folding(path: Path, folding: Folding) -> None:

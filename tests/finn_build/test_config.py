@@ -93,3 +93,14 @@ def test_a_folder_is_no_config(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").mkdir()
     with pytest.raises(UserError, match="a folder"):
         load_config(str(tmp_path / "mine.toml"))
+
+
+@pytest.mark.parametrize(("stem", "size", "fits"), [("imagenet", 16, True), ("imagenet", 8, False), ("cifar", 8, True)])
+def test_strides_leave_a_map(tmp_path: Path, stem: str, size: int, fits: bool) -> None:
+    text = GOOD.replace("[model]", f'[model]\nstem = "{stem}"').replace("strides = [1]", "strides = [2]")
+    path = written(tmp_path, text.replace("size = 16", f"size = {size}"))
+    if fits:
+        assert load_config(path).input.size == size
+        return
+    with pytest.raises(UserError, match=r"a map of 1×1 pixels"):
+        load_config(path)

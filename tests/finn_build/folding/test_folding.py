@@ -128,6 +128,13 @@ def test_what_is_no_folding_file_is_refused(tmp_path: Path, text: str) -> None:
         read_folding(tmp_path / "missing.json")
 
 
+def test_a_node_that_is_there_twice_is_told(tmp_path) -> None:
+    path = tmp_path / "folding.json"
+    path.write_text('{"MVAU_rtl_0": {"PE": 1}, "MVAU_rtl_0": {"PE": 2}}')
+    with pytest.raises(UserError, match=r"folding\.json: .*MVAU_rtl_0 twice"):
+        read_folding(path)
+
+
 def test_folding_reaches_the_frame_rate(specialised) -> None:
     slow, first = set_folding(specialised, 100, 100)
     fast, second = set_folding(specialised, 100e6 / 2000, 100)
