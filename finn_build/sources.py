@@ -7,6 +7,7 @@ from finn_build.cache.digest import file_digest
 from finn_build.config import Config
 from finn_build.environment import data_folder, models_folder
 from finn_build.errors import UserError
+from models.errors import ModelError
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,11 @@ def _find_onnx(config: Config) -> Path:
         raise UserError(str(path), "an ONNX file", "no such file", "correct [model] path, or add url and sha256")
     from models.datasets.download import download
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    download(config.model.url, path, config.model.sha256)
-    return path
+    try:
+        return download(config.model.url, path, config.model.sha256)
+    except ModelError as error:
+        remedy = f"{error.remedy}, or name the folder that holds {path.name} with FINN_CAM_MODELS"
+        raise UserError(error.place, error.expected, error.got, remedy) from None
 
 
 def _pinned(config: Config, path: Path) -> Path:

@@ -46,6 +46,11 @@ def terminal() -> Iterator[None]:
             _open.pop()
 
 
+def standard_output() -> Console:
+    """A console for what a command was asked for, which a reader may pipe on."""
+    return Console(file=sys.stdout, highlight=False, markup=False, soft_wrap=True)
+
+
 def standard_error() -> Console:
     """A console on the running command's standard error."""
     return Console(file=_open[-1] if _open else sys.stderr, highlight=False, markup=False, soft_wrap=True)

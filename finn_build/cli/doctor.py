@@ -10,7 +10,7 @@ from pathlib import Path
 
 from finn_build.cache.key import tool_versions
 from finn_build.cli.build import JsonOption
-from finn_build.cli.console import standard_error
+from finn_build.cli.console import standard_output
 from finn_build.environment import data_folder, default_build_folder
 
 FREE_GB_BUILD = 2
@@ -36,7 +36,7 @@ def doctor(as_json: JsonOption = False) -> int:
     if as_json:
         print(json.dumps({"healthy": healthy, "findings": [asdict(finding) for finding in findings]}))
         return 0 if healthy else 1
-    console = standard_error()
+    console = standard_output()
     for finding in findings:
         mark = "✓" if finding.ok else ("✗" if finding.needed else "–")
         style = "green" if finding.ok else ("red" if finding.needed else "yellow")

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from finn_build.cli.build import ConfigArgument, DataOption, JsonOption, OutOption
-from finn_build.cli.console import StageConsole, standard_error
+from finn_build.cli.console import StageConsole, standard_error, standard_output
 from finn_build.config import Config, load_config
 from finn_build.errors import UserError
 from finn_build.pipeline import BuildOptions, build_all
@@ -55,8 +55,7 @@ def evaluate(
         return _localisation(chosen, root, method or [], split, out, as_json)
     if method:
         raise UserError("--method", "--localisation with it", "none", "add --localisation")
-    console = standard_error()
-    stages = StageConsole(console)
+    output, stages = standard_output(), StageConsole(standard_error())
     start = time.perf_counter()
     with stages.running():
         outcome = build_all(chosen, BuildOptions(until="streamline", out=out, report=False), stages)
@@ -89,21 +88,20 @@ def evaluate(
         print(json.dumps(result))
         return 0
     for form, value in found.accuracy.items():
-        console.print(f"{form:<10} {'–' if value is None else f'{100 * value:6.2f} %'}")
+        output.print(f"{form:<10} {'–' if value is None else f'{100 * value:6.2f} %'}")
     table = Table("class", "images", "recall", "precision", title="integer graph")
     for row in found.per_class():
         shown = ["–" if row[key] is None else f"{100 * row[key]:.1f} %" for key in ("recall", "precision")]
         table.add_row(row["label"], str(row["images"]), *shown)
-    console.print(table)
-    console.print(f"{found.images} {which} images of {found.dataset} in {seconds:.1f} s")
+    output.print(table)
+    output.print(f"{found.images} {which} images of {found.dataset} in {seconds:.1f} s")
     return 0
 
 
 def _localisation(config: Config, root: Path, methods: list[str], split: str, out: Path | None, as_json: bool) -> int:
     if split != "test":
         raise UserError("--split", "test with --localisation", repr(split), "training images only choose a threshold")
-    console = standard_error()
-    stages = StageConsole(console)
+    output, stages = standard_output(), StageConsole(standard_error())
     with stages.running():
         from finn_build.localisation_run import known_methods, load_sets, measure_localisation
 
@@ -119,15 +117,15 @@ def _localisation(config: Config, root: Path, methods: list[str], split: str, ou
     table = Table("executor", "method", *COLUMNS, title=f"{found['images']} images at 224×224, %", box=None)
     for row in found["results"]:
         table.add_row(row["executor"], row["method"], *(_shown(name, row[name]) for name in COLUMNS.values()))
-    console.print(table)
+    output.print(table)
     for name, baseline in found["baselines"].items():
-        console.print(f"{name.replace('_', ' ')}: MaxBoxAcc {100 * baseline['MaxBoxAcc']:.2f} %")
+        output.print(f"{name.replace('_', ' ')}: MaxBoxAcc {100 * baseline['MaxBoxAcc']:.2f} %")
     for gap in found["differences"]:
         low, high = (100 * value for value in gap["interval"])
         points = f"{100 * gap['MaxBoxAcc']:+.2f} points of MaxBoxAcc, {100 * gap['confidence']:.0f} % interval"
-        console.print(f"{gap['of']} less {gap['against']}: {points} {low:+.2f} to {high:+.2f}")
-    console.print(f"{found['exact']['packets']} packets: class and logits are the integer graph's, without exception")
-    console.print(f"all figures: {outcome.folder / LOCALISATION}; {found['seconds']:.1f} s")
+        output.print(f"{gap['of']} less {gap['against']}: {points} {low:+.2f} to {high:+.2f}")
+    output.print(f"{found['exact']['packets']} packets: class and logits are the integer graph's, without exception")
+    output.print(f"all figures: {outcome.folder / LOCALISATION}; {found['seconds']:.1f} s")
     return 0
 
 

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from finn_build.cli.build import JsonOption
-from finn_build.cli.console import StageConsole, standard_error
+from finn_build.cli.console import StageConsole, standard_error, standard_output
 from finn_build.config import load_config
 from finn_build.errors import UserError
 from finn_build.localise import Picture, seen_by_network
@@ -42,8 +42,7 @@ def localize(
         source = sources[number]
         return read_picture(source) if isinstance(source, Path) else source
 
-    console = standard_error()
-    stages = StageConsole(console)
+    output, stages = standard_output(), StageConsole(standard_error())
     with stages.running():
         # Every file is read before anything else happens, and once more when it is drawn: photographs fill a memory.
         seen = [seen_by_network(load(number), chosen.input.size) for number in range(len(sources))]
@@ -63,6 +62,6 @@ def localize(
     for row, overlay in zip(rows, overlays, strict=True):
         shown = [f"{row['score']:.3f}", str(row["peak"]), str(row["box"])]
         table.add_row(Path(row["image"]).name, row["label"], *shown, overlay)
-    console.print(table)
-    console.print(f"in {folder}: overlays, heatmaps, contact_sheet.png, results.csv, results.json")
+    output.print(table)
+    output.print(f"in {folder}: overlays, heatmaps, contact_sheet.png, results.csv, results.json")
     return 0

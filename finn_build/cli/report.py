@@ -3,7 +3,7 @@
 import json
 
 from finn_build.cli.build import ConfigArgument, JsonOption, OutOption
-from finn_build.cli.console import standard_error
+from finn_build.cli.console import standard_output
 from finn_build.conclude import REPORT_HTML, REPORT_JSON
 from finn_build.config import load_config
 from finn_build.environment import default_build_folder
@@ -18,7 +18,7 @@ def report(config: ConfigArgument = "resnet8_5w5a", out: OutOption = None, as_js
     if as_json:
         print(json.dumps(found.model_dump(mode="json", by_alias=True)))
         return 0
-    console = standard_error()
+    console = standard_output()
     console.print(render(found))
     console.print(f"the whole report: {folder / REPORT_HTML}")
     return 0

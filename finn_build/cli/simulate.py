@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from finn_build.cli.build import ConfigArgument, JsonOption, OutOption
-from finn_build.cli.console import StageConsole, standard_error
+from finn_build.cli.console import StageConsole, standard_error, standard_output
 from finn_build.config import load_config
 from finn_build.pipeline import BuildOptions, build_all
 
@@ -25,8 +25,7 @@ def simulate(
 ) -> int:
     """Run CONFIG's generated hardware and compare every word that comes out, building what it needs first."""
     chosen = load_config(config)
-    console = standard_error()
-    stages = StageConsole(console)
+    output, stages = standard_output(), StageConsole(standard_error())
     with stages.running():
         options = BuildOptions(until="codegen", out=out, untrained=untrained, report=False)
         folder: Path = build_all(chosen, options, stages).folder
@@ -50,16 +49,16 @@ def simulate(
     if as_json:
         print(json.dumps({"config": chosen.name, **found.to_json()}))
         return 1 if found.mismatches else 0
-    console.print(f"{found.mismatches} of {found.values:,} words differ in {found.images} images")
+    output.print(f"{found.mismatches} of {found.values:,} words differ in {found.images} images")
     if found.first_difference is not None:
-        console.print(found.first_difference)
-    console.print(f"latency {found.latency_cycles:,} cycles")
+        output.print(found.first_difference)
+    output.print(f"latency {found.latency_cycles:,} cycles")
     if found.interval_cycles is not None:
         rate = "" if found.fps is None else f", {found.fps:.0f} frames a second at {found.clock_mhz:g} MHz"
-        console.print(f"interval {found.interval_cycles:,} cycles{rate}")
-    console.print(f"simulated {found.cycles:,} cycles at {found.cycles_per_second:,.0f} a second")
+        output.print(f"interval {found.interval_cycles:,} cycles{rate}")
+    output.print(f"simulated {found.cycles:,} cycles at {found.cycles_per_second:,.0f} a second")
     table = Table("FIFO", "depth", "most words held", title="fullest FIFOs")
     for fifo in sorted(found.fifos, key=lambda f: -f.high_water)[:FIFOS_SHOWN]:
         table.add_row(fifo.name, f"{fifo.depth:,}", f"{fifo.high_water:,}")
-    console.print(table)
+    output.print(table)
     return 1 if found.mismatches else 0

@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+from finn_build.report.schema import check
 from finn_build.stages.result import Progress, StageResult
 from models.spec import DataSpec, InputSpec, ModelSpec
+
+MOST_APART = 0.002
+"""Float rounding at near-ties turns the class of one picture in thousands; anything that is wrong turns far more."""
 
 
 def measure_accuracy(
@@ -22,5 +26,10 @@ def measure_accuracy(
 
     found = measure(integer, weights, dataset, "test", model, input_spec, data, progress)
     write_arrays(out / "confusion.npz", dict(found.confusion))
+    checks = []
+    trained, compiled = found.fraction("quantised"), found.fraction("integer")
+    if trained is not None and compiled is not None:
+        apart, limit = round(abs(trained - compiled), 6), max(MOST_APART, round(1 / found.images, 6))
+        checks.append(check("integer accuracy off the quantised one", apart, "<=", limit, unit="of the images"))
     facts = {"dataset": found.dataset, "split": found.split, "images": found.images, **found.accuracy}
-    return StageResult(facts={"accuracy": facts})
+    return StageResult(checks=tuple(checks), facts={"accuracy": facts})

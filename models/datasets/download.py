@@ -49,7 +49,8 @@ def download(url: str, path: Path, sha256: str, on_progress: OnProgress | None =
     except urllib.error.HTTPError as error:
         raise ModelError(url, "the file", f"HTTP {error.code} {error.reason}", "try again later") from error
     except urllib.error.URLError as error:
-        raise ModelError(url, "a network", str(error.reason), "connect, or put the file there by hand") from error
+        remedy = f"connect, or put the file at {path}"
+        raise ModelError(url, "a network", str(error.reason), remedy) from error
     except (InvalidURL, ValueError) as error:
         raise ModelError(url, "an address", str(error), "correct the address") from error
     except (HTTPException, TimeoutError, ConnectionError) as error:
