@@ -61,6 +61,9 @@ def build_all(config: Config, options: BuildOptions, listener: Listener) -> Outc
         UserError, CheckFailed, ToolFailed: a stage could not go on; what was finished before is kept.
     """
     sources = find_sources(config, options.data, options.untrained)
+    if sources.dataset is None and (options.until == "accuracy" or "accuracy" in options.force):
+        remedy = "give --data DIR or set FINN_CAM_DATA"
+        raise UserError("stage accuracy", f"a data set in the layout of {config.data.dataset}", "none", remedy)
     store = Store((options.out or default_build_folder()).resolve() / config.name)
     with _alone(store.folder, config.name):
         runner = Runner(store, listener, options.until, options.force)

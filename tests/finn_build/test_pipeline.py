@@ -129,6 +129,7 @@ def test_mistakes_end_in_one_line_and_leave_earlier_results(copy: Path, capfd: p
     one_line(capfd, ["build", str(config), *out], "tiny.safetensors", "finn-cam train", "--untrained")
     one_line(capfd, ["build", str(config), "--until", "tidying", *out], "'tidying'", "streamline")
     one_line(capfd, ["build", str(config), "--colour"], "--colour")
+    one_line(capfd, ["build", str(config), "--untrained", "--until", "accuracy", *out], "stage accuracy", "--data")
     one_line(capfd, ["build", str(config), "--untrained", "--data", str(copy), *out], "folder", str(copy))
     (copy / "tiny.safetensors").write_bytes(b"\x00" * 50)
     one_line(capfd, ["build", str(config), *out], "tiny.safetensors")
