@@ -1,6 +1,7 @@
 """What a run looks like on a terminal. Everything goes to standard error: standard output is for results."""
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -48,6 +49,9 @@ def terminal() -> Iterator[None]:
 
 def standard_output() -> Console:
     """A console for what a command was asked for, which a reader may pipe on."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As on standard error: what the terminal has no character for becomes a question mark.
+        sys.stdout.reconfigure(errors="replace")
     return Console(file=sys.stdout, highlight=False, markup=False, soft_wrap=True)
 
 
