@@ -10,6 +10,9 @@ from finn_build.errors import UserError
 from finn_build.labels import require_same_order
 from finn_build.sources import find_dataset
 
+FLOAT_FOLDER = "float"
+"""Beside the configs' folders: weights of float phases, by what they depend on."""
+
 Tell = Callable[[float, str, bool], None]
 """Told the fraction that is done, the figures so far, and whether an epoch just ended."""
 
@@ -66,7 +69,9 @@ def train_config(
             figures += f" held out {100 * now.held_out:.1f} %"
         tell(done / whole, figures, now.step == now.steps)
 
-    result = train(config.model, config.train, learnt, folder, device=chosen, on_progress=on_progress)
+    # Configs of one shape and recipe share the float phase: 4w4a takes 5w5a's.
+    shared = folder.parent.parent / FLOAT_FOLDER
+    result = train(config.model, config.train, learnt, folder, shared, device=chosen, on_progress=on_progress)
     facts = ship(
         result, config.train, test, describe_images(*load), _hardware(chosen), config.model.checkpoint, config.name
     )

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from models.augment import Augmentation
+
 
 def _sayable(path: Path) -> Path:
     if "\0" in str(path):
@@ -134,7 +136,9 @@ class TrainSpec(Table):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     distillation: float = Field(default=0.0, ge=0, le=1)
     """The share of the loss that compares with the float network's answer; needs float_epochs."""
-    augment: Literal["crop-flip", "none"] = "crop-flip"
+    augment: list[Augmentation] = ["crop", "flip"]
+    mixup: float = Field(default=0.0, ge=0, le=4)
+    """The beta distribution's parameter of mixup (Zhang et al., arXiv:1710.09412); 0 for none."""
     precision: Literal["float32", "bfloat16"] = "float32"
     fuse: bool = False
     """Let torch.compile fuse the element-wise work once the quantisers are on: about twice as fast, needs g++."""

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.augment import crop_and_flip, draw_epoch
+from models.augment import augment, draw_epoch
 from models.datasets.dataset import Dataset
 from models.errors import ModelError
 from models.evaluate import evaluate, to_input
@@ -143,17 +144,16 @@ class Training:
     def _run_epoch(self, on_progress: Callable[[Progress], None] | None) -> None:
         recipe, position = self.recipe, self.position
         size = self.train_set.images.shape[1]
-        draw = draw_epoch(len(self.train_set), size, recipe.seed, position.phase, position.epoch)
+        draw = draw_epoch(len(self.train_set), size, recipe.seed, position.phase, position.epoch, recipe.mixup)
         self._enter_epoch()
         saved = time.monotonic()
         while position.step < self.steps:
             began = time.monotonic()
             chosen = slice(position.step * recipe.batch_size, (position.step + 1) * recipe.batch_size)
             order = draw.order[chosen]
-            images = self.train_set.images[order]
-            if recipe.augment == "crop-flip":
-                images = crop_and_flip(images, draw.rows[chosen], draw.columns[chosen], draw.flips[chosen])
-            self._step(images, self.train_set.labels[order])
+            images = augment(self.train_set.images[order], chosen, draw, recipe.augment)
+            shares = draw.mixtures[chosen] if recipe.mixup else None
+            self._step(images, self.train_set.labels[order], shares)
             position.step += 1
             position.seconds += time.monotonic() - began
             if position.step < self.steps and time.monotonic() - saved >= self.save_seconds:
@@ -163,7 +163,7 @@ class Training:
                 on_progress(self._progress())
         self._end_epoch()
 
-    def _step(self, images: np.ndarray[Any, np.dtype[np.uint8]], labels: np.ndarray[Any, np.dtype[np.int64]]) -> None:
+    def _step(self, images: NDArray[np.uint8], labels: NDArray[np.int64], shares: NDArray[np.float64] | None) -> None:
         recipe, position = self.recipe, self.position
         done = (position.epoch * self.steps + position.step) / (self.epochs[position.phase] * self.steps)
         peak = recipe.float_learning_rate if position.phase == 0 else recipe.learning_rate
@@ -172,15 +172,26 @@ class Training:
             group["lr"] = rate * group["relative"] if position.phase == 1 else rate
         x = to_input(images, self.device)
         y = torch.from_numpy(labels).to(self.device)
+        share = None
+        if shares is not None:
+            # Each image is mixed with the one across the batch.
+            share = torch.from_numpy(shares).float().to(self.device)
+            x = torch.lerp(x.flip(0), x, share[:, None, None, None])
         half = recipe.precision == "bfloat16"
         with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=half):
             logits, _ = self.forward(x)
             answer = self._teach(x)
         logits = logits.float()
-        loss = functional.cross_entropy(logits, y, label_smoothing=recipe.label_smoothing)
+        smooth = recipe.label_smoothing
+        if share is None:
+            loss = functional.cross_entropy(logits, y, label_smoothing=smooth)
+        else:
+            own = functional.cross_entropy(logits, y, reduction="none", label_smoothing=smooth)
+            other = functional.cross_entropy(logits, y.flip(0), reduction="none", label_smoothing=smooth)
+            loss = torch.lerp(other, own, share).mean()
         if answer is not None:
-            share = recipe.distillation
-            loss = (1 - share) * loss + share * functional.cross_entropy(logits, answer)
+            taught = functional.cross_entropy(logits, answer)
+            loss = (1 - recipe.distillation) * loss + recipe.distillation * taught
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
