@@ -14,12 +14,12 @@ _WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "MVAU": {
         "ram_style": ("auto", "distributed", "block"),
         "mem_mode": ("internal_decoupled",),
-        "resType": ("auto", "dsp"),
+        "resType": ("auto", "dsp", "lut"),
     },
     "ConvolutionInputGenerator": {"ram_style": ("auto", "distributed", "block")},
     "ClassActivationMap": {"Storage": ("maps", "tap")},
 }
-"""Settings that are words. The RTL matrix-vector unit takes no other memory mode and no LUT multipliers."""
+"""Settings that are words. The RTL matrix-vector unit takes no other memory mode; `lut` is the project's own core."""
 
 FIFO_DEPTHS = ("inFIFODepths", "outFIFODepths")
 

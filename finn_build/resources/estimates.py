@@ -107,7 +107,7 @@ def _estimate_node(node: NodeProto, part: str) -> NodeEstimate:
     instance, values, op = getCustomOp(node), attributes(node), generic_op(node)
     figures = instance.node_res_estimation(part)
     dsp = int(figures["DSP"])
-    if op == "MVAU":
+    if op == "MVAU" and values.get("resType") != "lut":
         weight_bits, activation_bits = (
             DataType[values[name]].bitwidth() for name in ("weightDataType", "inputDataType")
         )

@@ -9,6 +9,8 @@ from finn_build.folding.automatic import set_folding
 from finn_build.folding.config import apply_folding, folding_of, lint_folding, read_folding, write_folding
 from finn_build.folding.rules import divisors, folding_rule
 from finn_build.graph.specialise import specialise
+from finn_build.nodes.variants import choose_rtl
+from finn_build.resources.estimates import estimate
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +79,18 @@ def test_a_misspelt_attribute_is_refused(specialised, folding) -> None:
 
 
 def test_words_are_checked(specialised, folding) -> None:
-    folding["MVAU_rtl_1"]["resType"] = "lut"
-    assert 'MVAU_rtl_1.resType: expected one of auto, dsp, got "lut"' in refused(specialised, folding)
+    folding["MVAU_rtl_1"]["resType"] = "LUT"
+    assert 'MVAU_rtl_1.resType: expected one of auto, dsp, lut, got "LUT"' in refused(specialised, folding)
+
+
+def test_multipliers_in_luts_are_asked_for_and_take_no_dsp(specialised, folding) -> None:
+    folding["MVAU_rtl_1"] |= {"resType": "lut", "PE": 4}
+    folded = apply_folding(specialised, folding, "folding.json")
+    choose_rtl(folded)
+    assert folding_of(folded)["MVAU_rtl_1"]["resType"] == "lut"
+    figures = {node.name: node for node in estimate(folded, PART, 100).nodes}
+    assert figures["MVAU_rtl_1"].dsp == 0 < figures["MVAU_rtl_0"].dsp
+    assert figures["MVAU_rtl_1"].lut > 100
 
 
 def test_a_window_in_parallel_needs_all_channels(specialised, folding) -> None:
