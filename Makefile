@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build train evaluate test lint verify lock clean
+.PHONY: help setup setup-board build train evaluate test lint verify lock clean
 
 CONFIG ?= resnet8_5w5a
 ARGS ?=
@@ -13,7 +13,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv --cache-dir .venv/.uv-cache
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@echo "  CONFIG=NAME chooses a file of configs/ (default $(CONFIG)); ARGS='…' is handed to finn-cam"
 
 setup: .venv/.ready ## prepare .venv from requirements.lock; finn-cam is then .venv/bin/finn-cam
@@ -27,6 +27,14 @@ setup: .venv/.ready ## prepare .venv from requirements.lock; finn-cam is then .v
 	@$(UV) pip install -q --no-deps --no-build-isolation -e .
 	@touch .venv/.ready
 
+setup-board: .venv-board/.ready ## prepare .venv-board (numpy 1 and pynq), in which the board's driver runs on the emulated board
+
+.venv-board/.ready: requirements-board.lock | setup
+	@rm -rf .venv-board
+	@$(BIN)/python -m venv --without-pip .venv-board
+	@$(UV) pip sync -q --python .venv-board/bin/python requirements-board.lock
+	@touch .venv-board/.ready
+
 build: setup ## images in, verified accelerator graph, report and package out: build/CONFIG/
 	@$(BIN)/finn-cam build $(CONFIG) $(ARGS)
 
@@ -36,7 +44,7 @@ train: setup ## train CONFIG with the recipe in its [train] table
 evaluate: setup ## accuracy of CONFIG's float model, quantised model and integer graph over its test set
 	@$(BIN)/finn-cam evaluate $(CONFIG) $(ARGS)
 
-test: setup lint ## lint, types, import contract and every test of the first tier
+test: setup setup-board lint ## lint, types, import contract and every test of the first tier
 	@$(BIN)/pytest -q -n 2 -m "not verify" $(ARGS)
 
 lint: setup ## ruff, mypy (strict) and the import contract
@@ -48,8 +56,9 @@ lint: setup ## ruff, mypy (strict) and the import contract
 verify: setup ## the full bars of each issue (long); writes build/verify.json
 	@$(BIN)/pytest -q -m verify $(ARGS)
 
-lock: setup ## resolve pyproject.toml anew into requirements.lock
+lock: setup ## resolve pyproject.toml and requirements-board.in anew into their lock files
 	@$(UV) pip compile -q --universal --python-version 3.11 --group dev pyproject.toml -o requirements.lock --no-header --no-annotate --upgrade
+	@$(UV) pip compile -q --universal --python-version 3.10 requirements-board.in -o requirements-board.lock --no-header --no-annotate --upgrade
 
 clean: ## remove results; .venv stays
 	rm -rf build
