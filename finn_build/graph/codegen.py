@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from finn_build.graph.walk import Array, attributes, constant
 
 WEIGHT_FILE = "memblock.dat"
 CAM_HEADER = "cam_config.h"
+BUILD_ID = re.compile(rb"CAM_BUILD_ID = (0x[0-9a-f]{8})u")
 PATHS = ("code_gen_dir_ipgen", "ipgen_path", "ip_path")
 """Node attributes that name folders."""
 
@@ -81,6 +83,7 @@ def generate_code(
         check_files(node, folder / folders[node.name])
     rows = [row for node in model.graph.node for row in compare_constants(model, node, folder / folders[node.name])]
     rewritten = _replace_paths(folder)
+    stamp_build_id(folder)
     files = sum(1 for path in folder.rglob("*") if path.is_file())
     return model, CodegenReport(folders, files, rewritten, rows)
 
@@ -114,6 +117,35 @@ def _own_folder(node: NodeProto, folder: Path) -> str:
         if instance.get_nodeattr(name):
             instance.set_nodeattr(name, node.name)
     return str(node.name)
+
+
+def stamp_build_id(folder: Path) -> None:
+    """Writes the digest of all generated files into the build id register of the CAM block, if it has one.
+
+    The block's own sources know only themselves; a driver has to tell any two accelerators apart.
+    """
+    headers = sorted(folder.glob(f"*/{CAM_HEADER}"))
+    if not headers:
+        return
+    whole = sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix != ".npy":
+            content = path.read_bytes()
+            if path in headers:
+                content = BUILD_ID.sub(b"", content)
+            whole.update(path.relative_to(folder).as_posix().encode() + b"\0" + sha256(content).digest())
+    value = max(1, int.from_bytes(whole.digest()[:4], "big"))
+    for path in headers:
+        path.write_bytes(BUILD_ID.sub(b"CAM_BUILD_ID = 0x%08xu" % value, path.read_bytes()))
+
+
+def read_build_id(folder: Path) -> str | None:
+    """The build id that the generated hardware in a folder of nodes holds, or None where it has no such register."""
+    for path in sorted(folder.glob(f"*/{CAM_HEADER}")):
+        match = BUILD_ID.search(path.read_bytes())
+        if match is not None:
+            return match[1].decode()
+    return None
 
 
 def check_files(node: NodeProto, folder: Path) -> None:

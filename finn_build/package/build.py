@@ -44,6 +44,9 @@ class PackageSources:
         folding: its folding JSON.
         build_id: where the hardware already holds one, '0x' and eight hex digits; else it is made from the contents.
         runtime_weights: whether the CAM block's FC weights lie in banks that the host writes, not in ROM.
+        registers: whether the CAM block has its AXI-lite registers; the SystemVerilog block has none.
+        bitfile: made by vendor tools from these sources, with its `.hwh` of the same name beside it; None as long as
+            there is none.
     """
 
     config: str
@@ -64,6 +67,8 @@ class PackageSources:
     folding: Path | None = None
     build_id: str | None = None
     runtime_weights: bool = False
+    registers: bool = True
+    bitfile: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -92,13 +97,17 @@ def build_package(sources: PackageSources, out: Path) -> PackageResult:
     made = m.Manifest(
         config=sources.config,
         build_id=sources.build_id or contents.build_id(files),
-        state=m.WITHOUT_BITFILE,
+        state=m.WITHOUT_BITFILE if sources.bitfile is None else m.WITH_BITFILE,
+        bitfile=None if sources.bitfile is None else contents.bitfile(sources.config),
+        missing=m.MISSING if sources.bitfile is None else (),
         part=sources.part,
         clock_mhz=sources.clock_mhz,
         head=sources.head,
         input=m.Input(shape=(1, sources.image_size, sources.image_size, 3)),
         packet=contents.packet(spec) if cam else None,
-        registers=m.registers(sources.runtime_weights) if cam else (),
+        dmas=m.dmas(3 * sources.image_size**2, spec.layout.length) if cam else (),
+        cam_block=m.CAM_BLOCK if cam and sources.registers else None,
+        registers=m.registers(sources.runtime_weights) if cam and sources.registers else (),
         weights=contents.weight_memory(head, spec) if cam and sources.runtime_weights else None,
         versions=dict(sources.versions),
         files=(),
@@ -159,6 +168,12 @@ def _files(sources: PackageSources, head: Head) -> dict[str, bytes]:
         files[contents.GRAPH] = portable_graph(sources.graph)
     if sources.folding is not None:
         files[contents.FOLDING] = sources.folding.read_bytes()
+    if sources.bitfile is not None:
+        for suffix in (".bit", ".hwh"):
+            made = sources.bitfile.with_suffix(suffix)
+            if not made.is_file():
+                raise UserError(str(made), "what the vendor tools made", "no such file", "run them again")
+            files[contents.bitfile(sources.config, suffix)] = made.read_bytes()
     return files
 
 

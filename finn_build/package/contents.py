@@ -84,6 +84,11 @@ def licence_texts() -> dict[str, bytes]:
     return found
 
 
+def bitfile(config: str, suffix: str = ".bit") -> str:
+    """Where the bitfile lies in a package; the `.hwh` of the same name beside it."""
+    return f"bitfile/{config}{suffix}"
+
+
 def build_id(files: Mapping[str, bytes]) -> str:
     """An id of the hardware and its weights: 32 bits of SHA-256, as the `build_id` register holds it, never 0."""
     whole = hashlib.sha256()

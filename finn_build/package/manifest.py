@@ -10,12 +10,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 MANIFEST = "manifest.json"
 README = "README.md"
-WITHOUT_BITFILE = "without bitfile"
-MISSING = (
-    "the bitfile (.bit) and its hardware description (.hwh): Vivado and Vitis HLS make them from `hardware/`",
-    "the board's driver and its self-test",
-)
+WITHOUT_BITFILE, WITH_BITFILE = "without bitfile", "with bitfile"
+MISSING = ("the bitfile (.bit) and its hardware description (.hwh): Vivado and Vitis HLS make them from `hardware/`",)
 """What a package lacks until a vendor tool has run."""
+
+INPUT_DMA, OUTPUT_DMA, CAM_BLOCK = "idma0", "odma0", "StreamingDataflowPartition_1"
+"""Cells of the block design, as FINN's MakeZYNQProject names them: the driver and the block design agree on these.
+
+The DMAs are FINN's IODMAs: control at 0x00, the buffer's address at 0x10 (64 bits), the number of images at 0x1C.
+"""
 
 REGISTERS: tuple[tuple[str, int, Literal["read", "write"], str], ...] = (
     ("class_select", 0x10, "write", "class whose map is shown; 0xFFFFFFFF: the class with the highest logit"),
@@ -80,6 +83,14 @@ class WeightMemory(Table):
     file: FilePath
 
 
+class Dma(Table):
+    """A DMA of the block design: its cell, and the bytes that it moves for an image."""
+
+    name: str
+    direction: Literal["in", "out"]
+    bytes: int
+
+
 class Packet(Table):
     """What leaves the accelerator for an image: `bytes` is L; `maps` heatmaps of `height` × `width` bytes."""
 
@@ -102,7 +113,10 @@ class Input(Table):
 
 
 class Manifest(Table):
-    """All of it. `bitfile` is the bitfile's path, null as long as `state` says 'without bitfile'."""
+    """All of it. `bitfile` is the bitfile's path, null as long as `state` says 'without bitfile'.
+
+    `cam_block` is the cell whose AXI-lite interface holds `registers` and `weights`, null where there are none.
+    """
 
     format: Literal[1] = 1
     config: str
@@ -115,6 +129,8 @@ class Manifest(Table):
     head: str
     input: Input
     packet: Packet | None
+    dmas: tuple[Dma, ...]
+    cam_block: str | None
     registers: tuple[Register, ...]
     weights: WeightMemory | None
     versions: dict[str, str]
@@ -130,3 +146,11 @@ def registers(runtime_weights: bool) -> tuple[Register, ...]:
     """The CAM block's register map; without a weight memory there is no bank to choose."""
     wanted = [entry for entry in REGISTERS if runtime_weights or entry[0] != "weight_bank"]
     return tuple(Register(name=n, offset=o, access=a, meaning=text) for n, o, a, text in wanted)
+
+
+def dmas(input_bytes: int, output_bytes: int) -> tuple[Dma, ...]:
+    """The two DMAs of the block design, by the bytes of an image and of what leaves for it."""
+    return (
+        Dma(name=INPUT_DMA, direction="in", bytes=input_bytes),
+        Dma(name=OUTPUT_DMA, direction="out", bytes=output_bytes),
+    )
