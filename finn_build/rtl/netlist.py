@@ -125,20 +125,13 @@ def read_netlist(model: "ModelWrapper", folder: Path, *, end_at: str | None = No
         UserError: a node has no generated RTL.
         CheckFailed: a memory file is missing or empty, or two streams that are one differ in width.
     """
-    from finn_build.adapter import finn_session
-    from finn_build.nodes.registry import register_nodes
-    from finn_build.nodes.variants import register_rtl_nodes
-
-    register_nodes()
-    register_rtl_nodes()
     folder = folder.resolve()
     nodes = [node for node in model.graph.node if not str(node.op_type).startswith("IODMA")]
     if end_at is not None:
         nodes = _before(nodes, end_at)
-    with TemporaryDirectory() as scratch, finn_session(Path(scratch)):
-        blocks = tuple(_block(model, node, folder) for node in nodes)
-        words = {tensor: count for node in nodes for tensor, count in _words(node, bits=False).items()}
-        value_bits = {tensor: count for node in nodes for tensor, count in _words(node, bits=True).items()}
+    blocks = read_blocks(model, folder, nodes)
+    words = {tensor: count for node in nodes for tensor, count in _words(node, bits=False).items()}
+    value_bits = {tensor: count for node in nodes for tensor, count in _words(node, bits=True).items()}
     edges = _edges(blocks, words)
     outside = [edge for edge in edges if edge.producer is None], [edge for edge in edges if edge.consumer is None]
     for found, what in zip(outside, ("input", "output"), strict=True):
@@ -148,6 +141,22 @@ def read_netlist(model: "ModelWrapper", folder: Path, *, end_at: str | None = No
     first, last = outside[0][0], outside[1][0]
     values = _values(model, last.tensor)
     return Netlist(blocks, edges, first, last, value_bits[first.tensor], value_bits[last.tensor], values, folder)
+
+
+def read_blocks(model: "ModelWrapper", folder: Path, nodes: Iterable["NodeProto"]) -> tuple[Block, ...]:
+    """Nodes of a specialised graph as blocks; their generated code lies below `folder`, a folder each.
+
+    Raises:
+        UserError: a node has no generated RTL.
+    """
+    from finn_build.adapter import finn_session
+    from finn_build.nodes.registry import register_nodes
+    from finn_build.nodes.variants import register_rtl_nodes
+
+    register_nodes()
+    register_rtl_nodes()
+    with TemporaryDirectory() as scratch, finn_session(Path(scratch)):
+        return tuple(_block(model, node, folder.resolve()) for node in nodes)
 
 
 def memory_files(netlist: Netlist) -> list[Path]:

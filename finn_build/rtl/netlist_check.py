@@ -52,7 +52,7 @@ def prove_netlist(
     unit, netlist = out / "unit.sv", out / "netlist.v"
     unit.write_text(block_unit(block, UNIT), encoding="utf-8")
     found = synthesise(
-        block.name, block.op, sources, block_memories(accelerator.netlist, [block]), UNIT, cache,
+        block.name, block.op, sources, block_memories(accelerator.netlist.folder, [block]), UNIT, cache,
         extra=unit.read_text(encoding="utf-8"), netlist=netlist,
     )  # fmt: skip
     words_in, words_out = _rates(accelerator, block)

@@ -19,8 +19,8 @@ from time import monotonic
 from typing import Any
 
 from finn_build.errors import ToolFailed
-from finn_build.rtl.netlist import Block, Netlist
-from finn_build.rtl.top import TOP, Accelerator, block_unit
+from finn_build.rtl.netlist import Block
+from finn_build.rtl.top import TOP, Accelerator, block_unit, in_order, source_texts
 
 STUBS = Path(__file__).with_name("sv") / "xilinx7_stubs.sv"
 UNIT = "unit"
@@ -108,7 +108,7 @@ def synthesise_blocks(
 
     def one(block: Block) -> Synthesised:
         nonlocal done
-        result = _synthesise_block(accelerator, block, cache_folder)
+        result = synthesise_block(block, accelerator.netlist.folder, cache_folder)
         done += 1
         if on_progress is not None:
             on_progress(done / len(blocks), block.name)
@@ -118,21 +118,27 @@ def synthesise_blocks(
         return list(pool.map(one, blocks))
 
 
-def _synthesise_block(accelerator: Accelerator, block: Block, cache_folder: Path) -> Synthesised:
-    """Under one name for all blocks, so that equal ones have equal digests."""
-    names = {source.name for source in block.sources}
+def synthesise_block(block: Block, code: Path, cache_folder: Path) -> Synthesised:
+    """One block with its weights' memory, under one name for all blocks, so that equal ones have equal digests.
+
+    Args:
+        block: as `read_netlist` or `read_blocks` found it.
+        code: folder of the generated code that it lies in.
+        cache_folder: results are kept in it.
+
+    Raises:
+        ToolFailed: Yosys refused it.
+    """
+    texts = source_texts([block], code)
 
     def renamed(text: str) -> str:
         return text.replace(block.name, "block")
 
     with TemporaryDirectory() as folder:
-        sources = []
-        for path in accelerator.sources:
-            if path.name in names:
-                copy = Path(folder) / renamed(path.name)
-                copy.write_text(renamed(path.read_text(encoding="utf-8")), encoding="utf-8")
-                sources.append(copy)
-        memories = {renamed(key): path for key, path in block_memories(accelerator.netlist, [block]).items()}
+        sources = [Path(folder) / renamed(name) for name in in_order(texts)]
+        for name, path in zip(in_order(texts), sources, strict=True):
+            path.write_text(renamed(texts[name]), encoding="utf-8")
+        memories = {renamed(key): path for key, path in block_memories(code, [block]).items()}
         extra = renamed(block_unit(block, UNIT))
         return synthesise(block.name, block.op, sources, memories, UNIT, cache_folder, extra=extra)
 
@@ -144,7 +150,7 @@ def synthesise_whole(accelerator: Accelerator, cache_folder: Path) -> Synthesise
         ToolFailed: Yosys refused it.
     """
     netlist = accelerator.netlist
-    return synthesise(TOP, "", accelerator.sources, block_memories(netlist, netlist.blocks), TOP, cache_folder)
+    return synthesise(TOP, "", accelerator.sources, block_memories(netlist.folder, netlist.blocks), TOP, cache_folder)
 
 
 def synthesise(
@@ -247,7 +253,7 @@ def _script(files: Sequence[str], top: str, write_netlist: bool) -> str:
     read = f"read_slang -j 1 --std latest --allow-use-before-declare --ignore-assertions -DSYNTHESIS --top {top}"
     lines = [
         f"{read} {' '.join(files)}",
-        f"synth_xilinx -family xc7 -top {top} -flatten",
+        f"synth_xilinx -family xc7 -top {top} -flatten -noiopad -noclkbuf",
         "tee -q -o stat.json stat -json",
     ]
     if write_netlist:
@@ -261,9 +267,9 @@ def _cells(stat: dict[str, Any], top: str) -> dict[str, int]:
     return {cell: int(count["count"] if isinstance(count, dict) else count) for cell, count in found.items()}
 
 
-def block_memories(netlist: Netlist, blocks: Iterable[Block]) -> dict[str, Path]:
+def block_memories(code: Path, blocks: Iterable[Block]) -> dict[str, Path]:
     """The name that sources use for a memory file → the file."""
-    return {f"{b.name}/{path.name}": path for b in blocks for path in (netlist.folder / b.name).glob("*.dat")}
+    return {f"{b.name}/{path.name}": path for b in blocks for path in (code / b.name).glob("*.dat")}
 
 
 @cache

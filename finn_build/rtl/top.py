@@ -1,6 +1,7 @@
 """Writes the accelerator as one SystemVerilog top with everything that it consists of, in one folder."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,18 +61,12 @@ def write_accelerator(netlist: Netlist, folder: Path) -> Accelerator:
     """
     sources = folder / "sources"
     sources.mkdir(parents=True, exist_ok=True)
-    texts: dict[str, str] = {}
-    for block in netlist.blocks:
-        for file in block.sources:
-            text = _source(file, block, netlist.folder)
-            if texts.setdefault(file.name, text) != text:
-                raise CheckFailed("rtl", f"two different files are called {file.name}", "rename one of the modules")
+    texts = source_texts(netlist.blocks, netlist.folder)
     for stale in sources.iterdir():
         if stale.name not in texts:
             stale.unlink()
     paths = []
-    # Packages have to be compiled before their users; everything else may come in any order.
-    for name in sorted(texts, key=lambda n: (not n.endswith("_pkg.sv"), n)):
+    for name in in_order(texts):
         path = sources / name
         if not path.is_file() or path.read_text(encoding="utf-8") != texts[name]:
             path.write_text(texts[name], encoding="utf-8")
@@ -82,6 +77,27 @@ def write_accelerator(netlist: Netlist, folder: Path) -> Accelerator:
     top = folder / f"{TOP}.sv"
     top.write_text(_top(netlist, registers, fifos), encoding="utf-8")
     return Accelerator(netlist, folder, (*paths, top), registers, fifos)
+
+
+def source_texts(blocks: Iterable[Block], folder: Path) -> dict[str, str]:
+    """File name → SystemVerilog of blocks whose generated code lies below `folder`.
+
+    Raises:
+        CheckFailed: two different files of one name.
+        UserError: a mend does not fit this version of FINN's library.
+    """
+    texts: dict[str, str] = {}
+    for block in blocks:
+        for file in block.sources:
+            text = _source(file, block, folder)
+            if texts.setdefault(file.name, text) != text:
+                raise CheckFailed("rtl", f"two different files are called {file.name}", "rename one of the modules")
+    return texts
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Packages before their users; everything else may come in any order."""
+    return sorted(names, key=lambda name: (not name.endswith("_pkg.sv"), name))
 
 
 def check_memories(netlist: Netlist, texts: dict[str, str]) -> None:
