@@ -75,7 +75,8 @@ def conclude(config: Config, runner: Runner, folder: Path, write: bool = True) -
         publish_package(runner.store.place("package"), folder, config.name)
     write_report(report, folder / REPORT_JSON)
     _write_page(report, folder)
-    told = [*failures(report), f"{config.name}: {verdict(report)}", f"report: {folder / REPORT_HTML}"]
+    notes = [f"note: {note}" for note in (report.hardware.notes if report.hardware is not None else ())]
+    told = [*failures(report), *notes, f"{config.name}: {verdict(report)}", f"report: {folder / REPORT_HTML}"]
     if report.package is not None:
         told.append(f"package: {folder / report.package.file}")
     return Outcome(report, folder, report.passed, told)

@@ -11,8 +11,8 @@ from qonnx.custom_op.registry import getCustomOp
 
 from finn_build.adapter import quiet
 from finn_build.errors import UserError
-from finn_build.folding.rules import FIFO_DEPTHS, MOST_WEIGHT_ROWS, Rule, folding_rule, generic_op
-from finn_build.graph.walk import attributes, producer
+from finn_build.folding.rules import FIFO_DEPTHS, LEAST_DEPTH, MOST_WEIGHT_ROWS, Rule, folding_rule, generic_op
+from finn_build.graph.walk import attributes, computed_inputs, producer
 
 Folding = dict[str, dict[str, Any]]
 """Attributes of each node, by its name in the specialised graph."""
@@ -55,7 +55,7 @@ def write_folding(path: Path, folding: Folding) -> None:
 
 
 def folding_of(model: ModelWrapper) -> Folding:
-    """The folding that a specialised graph has."""
+    """The folding that a specialised graph has; FIFO depths are not part of it (`graph.fifos` has them)."""
     found: Folding = {}
     for node in model.graph.node:
         rule = folding_rule(node)
@@ -64,6 +64,14 @@ def folding_of(model: ModelWrapper) -> Folding:
             instance = getCustomOp(node)
             found[node.name] = {name: instance.get_nodeattr(name) for name in names}
     return found
+
+
+def with_depths(folding: Folding, given: Folding) -> Folding:
+    """A folding with the FIFO depths that another names."""
+    told = {name: {key: values[key] for key in FIFO_DEPTHS if key in values} for name, values in given.items()}
+    return {name: values | told.get(name, {}) for name, values in folding.items()} | {
+        name: depths for name, depths in told.items() if depths and name not in folding
+    }
 
 
 def lint_folding(model: ModelWrapper, folding: Folding, place: str) -> None:
@@ -88,13 +96,14 @@ def lint_folding(model: ModelWrapper, folding: Folding, place: str) -> None:
             raise UserError(f"{place}: {name}", "the name of a node", "no such node", remedy)
     if folding.get(DEFAULTS):
         raise UserError(f"{place}: {DEFAULTS}", "an empty object", "settings", "write them at each node")
+    for name, values in folding.items():
+        for key, value in values.items():
+            _lint_value(f"{place}: {name}.{key}", model, nodes[name], rules[name], key, value)
     for name in foldable:
         if name not in folding:
             entry = {key: values[0] for key, values in rules[name].numbers.items()}
             remedy = f'add "{name}": {json.dumps(entry)}'
             raise UserError(f"{place}: {name}", "an entry for every node that folds", "none", remedy)
-        for key, value in folding[name].items():
-            _lint_value(f"{place}: {name}.{key}", nodes[name], rules[name], key, value)
         for key in rules[name].numbers:
             if key not in folding[name] and key not in ("parallel_window", "ClassPE", "OutBytes"):
                 remedy = f"add it: one of {_listed(rules[name].numbers[key])}"
@@ -102,11 +111,15 @@ def lint_folding(model: ModelWrapper, folding: Folding, place: str) -> None:
     _lint_pairs(model, folding, place)
 
 
-def _lint_value(place: str, node: NodeProto, rule: Rule, key: str, value: Any) -> None:
+def _lint_value(place: str, model: ModelWrapper, node: NodeProto, rule: Rule, key: str, value: Any) -> None:
     if key in FIFO_DEPTHS:
-        good = isinstance(value, list) and value and all(type(depth) is int and depth >= 2 for depth in value)
-        if not good:
-            raise UserError(place, "a list of depths of at least 2", json.dumps(value), "correct the depths")
+        # Constants among the inputs have no FIFO.
+        streams = len(computed_inputs(model, node) if key == "inFIFODepths" else node.output)
+        good = isinstance(value, list) and all(type(depth) is int and depth >= LEAST_DEPTH for depth in value)
+        if not good or len(value) != streams:
+            what = f"a list of {streams} {'depth' if streams == 1 else 'depths'} of at least {LEAST_DEPTH} words"
+            side = "in" if key == "inFIFODepths" else "out"
+            raise UserError(place, f"{what}, one a stream {side}", json.dumps(value), "correct the depths")
         return
     if key in rule.words:
         if value not in rule.words[key]:
@@ -158,7 +171,9 @@ def apply_folding(model: ModelWrapper, folding: Folding, place: str) -> ModelWra
     for node in model.graph.node:
         instance = getCustomOp(node)
         for key, value in folding.get(node.name, {}).items():
-            instance.set_nodeattr(key, value)
+            if key not in FIFO_DEPTHS:
+                # `graph.fifos.set_safe_depths` takes those, with what the others need.
+                instance.set_nodeattr(key, value)
     return model
 
 

@@ -22,6 +22,8 @@ _WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 """Settings that are words. The RTL matrix-vector unit takes no other memory mode; `lut` is the project's own core."""
 
 FIFO_DEPTHS = ("inFIFODepths", "outFIFODepths")
+LEAST_DEPTH = 2
+"""FINN's FIFO has no fewer words."""
 
 _WHOLES: Mapping[str, Mapping[str, str]] = {
     "MVAU": {"PE": "MH", "SIMD": "MW"},

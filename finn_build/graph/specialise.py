@@ -121,12 +121,12 @@ def compare_twins(
 def require_same_layers(specialised: ModelWrapper, connected: ModelWrapper) -> None:
     """Checks that the connected graph is the specialised one with FIFOs, converters and DMAs between its layers.
 
-    The generated files are compared with the connected graph, so that has to hold what was verified. Names are others
-    there, and so may the order of two branches be: both graphs are walked from the output to the image.
+    The generated files are compared with the connected graph, so that has to hold what was verified. The order of two
+    branches may be another there: both graphs are walked from the output to the image.
 
     Raises:
-        CheckFailed: a layer, its attributes or its constants differ; it names the layer, and of constants index and
-            both values.
+        CheckFailed: a layer, its name, its attributes or its constants differ; it names the layer, and of constants
+            index and both values.
     """
     remedy = "the connected graph is not the verified one"
     waiting = [(specialised.graph.output[0].name, connected.graph.output[0].name)]
@@ -142,6 +142,9 @@ def require_same_layers(specialised: ModelWrapper, connected: ModelWrapper) -> N
         if (before.name, after.name) in seen:
             continue
         seen.add((before.name, after.name))
+        if before.name != after.name:
+            # A folding JSON, and whoever applies it, finds a layer by its name.
+            raise CheckFailed("specialise", f"{before.name} is called {after.name} behind the FIFOs", remedy)
         for text in _attribute_differences(before, after, FIFO_DEPTHS):
             raise CheckFailed("specialise", f"{after.name}: {text}", remedy)
         for index in range(max(len(before.input), len(after.input))):

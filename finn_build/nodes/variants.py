@@ -31,14 +31,17 @@ def register_rtl_nodes() -> None:
 
 
 def choose_rtl(model: ModelWrapper, cam_backend: CamBackend = "rtl") -> list[str]:
-    """Turns the HLS nodes that have RTL of this project's into it, in place; names, wiring and attributes stay.
+    """Turns the HLS nodes that have RTL of this project's into it, in place; wiring and attributes stay.
+
+    A node that is called after its variant is called after the new one: so are the folders of its generated sources,
+    and a folding JSON names both.
 
     Args:
         model: specialised.
         cam_backend: what the CAM node is to be; with `hls` it stays, or becomes, C++.
 
     Returns:
-        Names of the nodes that changed.
+        Names that the changed nodes have now.
 
     Raises:
         UserError: an addition with a constant or broadcast operand, which the RTL does not have.
@@ -49,6 +52,8 @@ def choose_rtl(model: ModelWrapper, cam_backend: CamBackend = "rtl") -> list[str
         wanted = _wanted(node, cam_backend)
         if wanted is None or node.op_type == wanted:
             continue
+        if node.name.startswith(f"{node.op_type}_"):
+            node.name = wanted + node.name.removeprefix(node.op_type)
         node.op_type = wanted
         node.domain = f"{RTL_DOMAIN.removesuffix('.rtl')}.{wanted.rpartition('_')[2]}"
         if wanted == "ElementwiseAdd_rtl":

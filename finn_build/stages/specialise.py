@@ -1,13 +1,17 @@
 """Stage `specialise`: narrow types, an RTL or HLS variant for each node, its folding, and what that costs."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from finn_build.config import CamSettings, FoldingSpec, HardwareSpec
 from finn_build.report.schema import Check, Verification, check
 from finn_build.stages.executed import output_of, verify_layers
 from finn_build.stages.files import CHILD, CONNECTED, FOLDING, GENERIC, GRAPH
 from finn_build.stages.result import Progress, StageResult
+
+if TYPE_CHECKING:
+    from finn_build.folding.config import Folding
+    from finn_build.graph.fifos import BypassFifo
 
 
 def specialise_graph(
@@ -31,7 +35,7 @@ def specialise_graph(
         CheckFailed: an output differs, a node became HLS that has RTL, or a specialised node differs from its twin.
     """
     from finn_build.folding.automatic import set_folding
-    from finn_build.folding.config import apply_folding, folding_of, read_folding, write_folding
+    from finn_build.folding.config import apply_folding, folding_of, read_folding, with_depths, write_folding
     from finn_build.graph.fifos import connect, set_safe_depths
     from finn_build.graph.specialise import require_same_layers, specialise
     from finn_build.graph.widths import minimise_widths
@@ -45,16 +49,20 @@ def specialise_graph(
     save_graph(generic, out / GENERIC)
     progress(0.7)
     specialised, variants = specialise(generic, hardware.part)
+    given: Folding = {}
+    place = "SetFolding" if folding_file is None else folding_file.name
     if folding_file is None:
         specialised, _ = set_folding(specialised, folding.fps, hardware.clock_mhz)
+        choose_rtl(specialised, cam.backend)
         told = f"FINN's SetFolding at {folding.fps:g} frames a second"
     else:
-        specialised = apply_folding(specialised, read_folding(folding_file), folding_file.name)
-        told = folding_file.name
-    choose_rtl(specialised, cam.backend)
-    specialised, _ = set_safe_depths(specialised)
+        # A file names nodes as it is written below: after their final variants.
+        choose_rtl(specialised, cam.backend)
+        given = read_folding(folding_file)
+        specialised, told = apply_folding(specialised, given, place), place
+    specialised, bypasses = set_safe_depths(specialised, given, place, hardware.part)
     save_graph(specialised, out / GRAPH)
-    write_folding(out / FOLDING, folding_of(specialised))
+    write_folding(out / FOLDING, with_depths(folding_of(specialised), given))
     progress(0.8)
     connected = connect(specialised, hardware.part)
     require_same_layers(specialised, connected)
@@ -62,8 +70,16 @@ def specialise_graph(
     structural = Verification(
         stage="specialise", output="nodes", values=len(variants), mismatches=0, max_abs_diff=0.0, method="structural"
     )
-    facts = _facts(connected, hardware, folding.budget) | {"folding": told}
+    unproven = [fifo for fifo in bypasses if not fifo.safe]
+    facts = _facts(connected, hardware, folding.budget) | {"folding": told, "notes": [_warning(f) for f in unproven]}
     return StageResult(checks=tuple(_fits(facts)), verification=(*rows, structural), facts={"hardware": facts})
+
+
+def _warning(fifo: "BypassFifo") -> str:
+    return (
+        f"The FIFO between {fifo.branch} and {fifo.add} has {fifo.depth_words:,} words, {fifo.whole_words:,} are known "
+        "to be safe: whether these do, finn-cam simulate shows."
+    )
 
 
 def _facts(connected: Any, hardware: HardwareSpec, budget: float) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def test_a_pool_and_its_window_agree(specialised, folding) -> None:
 
 def test_fifo_depths_are_checked(specialised, folding) -> None:
     folding["MVAU_rtl_1"]["inFIFODepths"] = [1]
-    assert "a list of depths of at least 2, got [1]" in refused(specialised, folding)
+    assert "a list of 1 depth of at least 2 words, one a stream in, got [1]" in refused(specialised, folding)
     folding["MVAU_rtl_1"]["inFIFODepths"] = [64]
     lint_folding(specialised, folding, "folding.json")
 
