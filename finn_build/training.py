@@ -51,7 +51,8 @@ def train_config(
 
     from models.datasets.load import load_dataset
     from models.ship import describe_images, ship
-    from models.train import Progress, train
+    from models.train import train
+    from models.train_progress import Progress
 
     torch.set_num_threads(threads or os.cpu_count() or 1)
     chosen = _device(device)

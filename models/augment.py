@@ -31,8 +31,7 @@ class Epoch:
         zooms: float64 [N, 3], the window's side and its corner's row and column, as shares of the image's side.
         gains: float32 [N, 3], factor of each channel; offsets: float32 [N], added levels.
         holes: int64 [N, 2], row and column of the cut-out's centre.
-        mixtures: float64 [N], the share of the image itself where images are mixed; the same within a batch is not
-            needed, so each image has its own.
+        mixtures: float64 [N], each image's own share where it is mixed with another.
     """
 
     order: NDArray[np.int64]
@@ -52,8 +51,9 @@ def padding_of(size: int) -> int:
 
 
 def hole_of(size: int) -> int:
-    """Side of a cut-out in pixels: 12 at 32×32, and in proportion."""
-    return 3 * size // 8
+    """Side of a cut-out in pixels: the odd number at or below 3/8 of the image's, 11 at 32×32."""
+    side = 3 * size // 8
+    return side - 1 + side % 2
 
 
 def draw_epoch(images: int, size: int, seed: int, phase: int, epoch: int, mixup: float = 0.0) -> Epoch:
@@ -155,8 +155,11 @@ def recolour(images: NDArray[np.uint8], gains: NDArray[np.float32], offsets: NDA
 
 
 def cut_out(images: NDArray[np.uint8], holes: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Set a square around each centre [N, 2] to mid-grey (DeVries and Taylor, arXiv:1708.04552)."""
+    """Set a square around each centre [N, 2] to mid-grey (DeVries and Taylor, arXiv:1708.04552).
+
+    The centre lies anywhere in the image, so a square may stick out of it.
+    """
     S = images.shape[1]
-    near = np.abs(np.arange(S)[None, :] - holes.T[:, :, None]) < (hole_of(S) + 1) // 2
+    near = np.abs(np.arange(S)[None, :] - holes.T[:, :, None]) <= hole_of(S) // 2
     covered = near[0][:, :, None] & near[1][:, None, :]
     return np.where(covered[..., None], np.uint8(128), images)

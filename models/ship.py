@@ -9,7 +9,7 @@ from models.datasets.dataset import Dataset
 from models.evaluate import evaluate
 from models.network import Arithmetic
 from models.spec import TrainSpec
-from models.train import TrainResult
+from models.train_progress import TrainResult
 
 _OFFICIAL_BATCH_SHA256 = "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"
 """Of `data_batch_1.bin` in CIFAR-10's official archive."""

@@ -3,87 +3,32 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
-from models.augment import augment, draw_epoch
+from models.augment import Epoch, draw_epoch
 from models.datasets.dataset import Dataset
-from models.errors import ModelError
 from models.evaluate import evaluate, to_input
 from models.network import Arithmetic, QuantResNet, build_network, calibrate, channels_last
+from models.processes import Processes, normalise_globally
 from models.spec import ModelSpec, TrainSpec
 from models.tensors import restore
+from models.train_batches import Batches
+from models.train_loss import loss_of
+from models.train_progress import Progress, TrainResult
 from models.train_recipe import PHASES, identities, learning_rate_at, new_optimizer, split_held_out
-from models.train_state import Position, load_state, momentum_of, save_state, write_atomically
+from models.train_state import Position, load_state, momentum_of, restore_momentum, save_state, write_atomically
+from models.train_teacher import load_teacher, taught_by
 
 CALIBRATION_IMAGES = 512
 REMEDY = "delete it to train from the start"
-RESTART = "delete this training's folder to train from the start"
-
-
-@dataclass(frozen=True)
-class Progress:
-    """A training's progress, told after every batch.
-
-    Args:
-        phase: "float" or "quantised".
-        epoch, epochs: 0-based, of this phase.
-        step, steps: batches finished, of this epoch.
-        loss, accuracy: means over this epoch's batches so far; of the training images as augmented.
-        held_out: accuracy on the held-out images after the last finished epoch, or None.
-    """
-
-    phase: str
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    loss: float
-    accuracy: float
-    held_out: float | None
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """A finished training.
-
-    Args:
-        network: in evaluation mode, on the CPU.
-        images: how many images it was trained on, without the held-out ones.
-        held_out_float, held_out_quantised: accuracy on the held-out images after each phase, or None.
-        seconds: time spent training, over all sittings.
-        float_weights: the network's state after the float phase, or None.
-        log: one record for each epoch.
-    """
-
-    network: QuantResNet
-    images: int
-    held_out_float: float | None
-    held_out_quantised: float | None
-    seconds: float
-    float_weights: dict[str, Tensor] | None
-    log: list[dict[str, Any]]
 
 
 class Training:
-    """One training in progress.
-
-    Args:
-        spec: the network.
-        recipe: how it is trained.
-        data: the training split.
-        folder: where state and metrics.jsonl are written.
-        float_folder: where the weights of the float phase are kept, for other configs that share it; else `folder`.
-        device: "cpu", "cuda" …
-        save_seconds: how often the state is written within an epoch; 0 after every batch.
-    """
+    """One training in progress; its arguments are those of `train`."""
 
     def __init__(
         self,
@@ -94,15 +39,19 @@ class Training:
         float_folder: Path | None = None,
         device: str = "cpu",
         save_seconds: float = 30.0,
+        processes: Processes | None = None,
     ) -> None:
         self.recipe, self.folder, self.device, self.save_seconds = recipe, folder, device, save_seconds
+        self.processes = processes or Processes()
+        self.processes.require_divisible(recipe.batch_size)
         self.train_set, self.held_out = split_held_out(data, recipe)
+        self.batches = Batches(self.train_set, recipe, self.processes, device)
         self.steps = len(self.train_set) // recipe.batch_size
         self.epochs = (recipe.float_epochs, recipe.epochs)
         self.identity, self.float_identity = identities(spec, recipe, data)
         self.float_path = (float_folder or folder) / f"float-{self.float_identity[:16]}.safetensors"
         self.state_path = folder / "state.safetensors"
-        for left_over in folder.glob(".*.partial"):
+        for left_over in folder.glob(".*.partial") if self.processes.first else ():
             # What a kill in the middle of a write leaves.
             left_over.unlink()
         self.metrics_path = folder / "metrics.jsonl"
@@ -110,12 +59,16 @@ class Training:
         torch.manual_seed(recipe.seed)
         torch.backends.cudnn.deterministic = True
         self.network = channels_last(build_network(spec, len(data.names)).to(device))
+        if self.processes.count > 1:
+            normalise_globally(self.network)
         self.teacher: QuantResNet | None = None
         self.forward: Callable[[Tensor], tuple[Tensor, Tensor]] = self.network
+        self.entered: tuple[int, bool] | None = None
         self.names = {parameter: name for name, parameter in self.network.named_parameters()}
         self.position = Position()
         self.optimizer = new_optimizer(self.network, self.recipe)
         self._resume(spec)
+        self.processes.require_same(str(folder), self.position.phase, self.position.epoch, self.position.step)
 
     def run(self, on_progress: Callable[[Progress], None] | None = None) -> TrainResult:
         """Train to the end, from wherever the folder's state stands."""
@@ -149,11 +102,7 @@ class Training:
         saved = time.monotonic()
         while position.step < self.steps:
             began = time.monotonic()
-            chosen = slice(position.step * recipe.batch_size, (position.step + 1) * recipe.batch_size)
-            order = draw.order[chosen]
-            images = augment(self.train_set.images[order], chosen, draw, recipe.augment)
-            shares = draw.mixtures[chosen] if recipe.mixup else None
-            self._step(images, self.train_set.labels[order], shares)
+            self._step(draw)
             position.step += 1
             position.seconds += time.monotonic() - began
             if position.step < self.steps and time.monotonic() - saved >= self.save_seconds:
@@ -163,49 +112,28 @@ class Training:
                 on_progress(self._progress())
         self._end_epoch()
 
-    def _step(self, images: NDArray[np.uint8], labels: NDArray[np.int64], shares: NDArray[np.float64] | None) -> None:
+    def _step(self, draw: Epoch) -> None:
         recipe, position = self.recipe, self.position
         done = (position.epoch * self.steps + position.step) / (self.epochs[position.phase] * self.steps)
         peak = recipe.float_learning_rate if position.phase == 0 else recipe.learning_rate
         rate = learning_rate_at(done, recipe, peak)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["relative"] if position.phase == 1 else rate
-        x = to_input(images, self.device)
-        y = torch.from_numpy(labels).to(self.device)
-        share = None
-        if shares is not None:
-            # Each image is mixed with the one across the batch.
-            share = torch.from_numpy(shares).float().to(self.device)
-            x = torch.lerp(x.flip(0), x, share[:, None, None, None])
+        batch = self.batches.batch(draw, position.step)
         half = recipe.precision == "bfloat16"
         with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=half):
-            logits, _ = self.forward(x)
-            answer = self._teach(x)
+            logits, _ = self.forward(batch.images)
+            taught = taught_by(self.teacher, batch.images)
         logits = logits.float()
-        smooth = recipe.label_smoothing
-        if share is None:
-            loss = functional.cross_entropy(logits, y, label_smoothing=smooth)
-        else:
-            own = functional.cross_entropy(logits, y, reduction="none", label_smoothing=smooth)
-            other = functional.cross_entropy(logits, y.flip(0), reduction="none", label_smoothing=smooth)
-            loss = torch.lerp(other, own, share).mean()
-        if answer is not None:
-            taught = functional.cross_entropy(logits, answer)
-            loss = (1 - recipe.distillation) * loss + recipe.distillation * taught
+        loss = loss_of(logits, batch.labels, recipe, batch.partners, batch.shares, taught)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
-        position.loss_sum += float(loss.detach()) * len(labels)
-        position.correct += int((logits.argmax(1) == y).sum())
-        position.seen += len(labels)
-
-    def _teach(self, x: Tensor) -> Tensor | None:
-        """The float network's class probabilities, where the recipe distils."""
-        if self.teacher is None:
-            return None
-        with torch.no_grad():
-            logits: Tensor = self.teacher(x)[0]
-        return logits.float().softmax(1)
+        seen, correct = len(batch.labels), int((logits.argmax(1) == batch.labels).sum())
+        sums = self.processes.total(float(loss.detach()) * seen, correct, seen)
+        position.loss_sum += sums[0]
+        position.correct += int(sums[1])
+        position.seen += int(sums[2])
 
     def _enter_epoch(self) -> None:
         """Set the modules for this epoch: arithmetic, what stands still, whose statistics move."""
@@ -213,14 +141,19 @@ class Training:
         frozen = position.phase == 1 and position.epoch >= recipe.epochs - recipe.freeze_epochs
         self.network.arithmetic = Arithmetic.FLOAT if position.phase == 0 else Arithmetic.TRAINING
         self.network.train()
-        if position.phase == 1 and recipe.fuse and self.forward is self.network:
-            # With the quantisers off, the plain kernels are the faster ones.
-            self.forward = torch.compile(self.network)
         for parameter in self.network.scale_parameters():
             parameter.requires_grad_(position.phase == 1 and not frozen)
         for module in self.network.modules():
             if isinstance(module, nn.BatchNorm2d) and frozen:
                 module.eval()
+        entered = (position.phase, frozen)
+        if self.processes.count > 1 and self.entered != entered:
+            # What is learnt is settled when gradients begin to be shared.
+            self.forward = self.processes.shared(self.network)
+        elif position.phase == 1 and recipe.fuse and self.forward is self.network:
+            # With the quantisers off, the plain kernels are the faster ones.
+            self.forward = torch.compile(self.network)
+        self.entered = entered
 
     def _end_epoch(self) -> None:
         position = self.position
@@ -228,7 +161,10 @@ class Training:
         held_out = None
         if len(self.held_out):
             self.network.eval()
-            held_out = evaluate(self.network, self.held_out, device=self.device).accuracy
+            mine = self.processes.part(len(self.held_out))
+            part = self.held_out.subset(np.arange(mine.start, mine.stop))
+            right = evaluate(self.network, part, device=self.device).confusion.trace()
+            held_out = self.processes.total(right)[0] / len(self.held_out)
         position.seconds += time.monotonic() - began
         position.log.append(
             {
@@ -250,8 +186,9 @@ class Training:
         """Go to the next phase; scales are calibrated where the quantisers come on."""
         position = self.position
         if position.phase == 0:
-            if self.recipe.float_epochs:
+            if self.recipe.float_epochs and self.processes.first:
                 save_state(self.float_path, self.float_identity, position, self.network.state_dict())
+            self.processes.wait()
             self._start_quantised()
         else:
             position.phase = 2
@@ -263,7 +200,7 @@ class Training:
             # A network that was never trained has no statistics to calibrate on: take them from these images.
             self.network.train()
             with torch.no_grad(), self.network.computing(Arithmetic.FLOAT):
-                self.network(images)
+                self.network(images[self.processes.part(len(images))])
         calibrate(self.network.eval(), images)
         self.position.phase, self.position.epoch = 1, 0
         self.optimizer = new_optimizer(self.network, self.recipe)
@@ -272,15 +209,11 @@ class Training:
     def _load_teacher(self) -> None:
         if not self.recipe.distillation:
             return
-        loaded = load_state(self.float_path, self.float_identity)
-        if loaded is None:
-            raise ModelError(str(self.float_path), "the float network to distil", "nothing there", RESTART)
-        self.teacher = build_network(self.network.spec, self.network.classes)
-        restore(self.teacher, loaded[1], str(self.float_path), REMEDY)
-        channels_last(self.teacher.to(self.device))
-        self.teacher.arithmetic = Arithmetic.FLOAT
+        self.teacher = load_teacher(self.float_path, self.float_identity, self.network, self.device)
 
     def _save(self) -> None:
+        if not self.processes.first:
+            return
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
         tensors |= momentum_of(self.optimizer, self.names)
         save_state(self.state_path, self.identity, self.position, tensors)
@@ -294,12 +227,7 @@ class Training:
         momentum = {name.removeprefix("momentum."): t for name, t in tensors.items() if name.startswith("momentum.")}
         weights = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
         restore(self.network, weights, str(self.state_path), REMEDY)
-        for parameter, name in self.names.items():
-            if name in momentum:
-                buffer = momentum[name].to(self.device)
-                if buffer.dim() == 4:
-                    buffer = buffer.contiguous(memory_format=torch.channels_last)
-                self.optimizer.state[parameter]["momentum_buffer"] = buffer
+        restore_momentum(self.optimizer, self.names, momentum, self.device)
         if self.position.phase == 1:
             self._load_teacher()
 
@@ -311,6 +239,8 @@ class Training:
             restore(self.network, weights, str(self.float_path), REMEDY)
 
     def _write_metrics(self) -> None:
+        if not self.processes.first:
+            return
         lines = "".join(json.dumps(record) + "\n" for record in self.position.log)
         write_atomically(self.metrics_path, lines.encode())
 
@@ -341,6 +271,7 @@ def train(
     device: str = "cpu",
     save_seconds: float = 30.0,
     on_progress: Callable[[Progress], None] | None = None,
+    processes: Processes | None = None,
 ) -> TrainResult:
     """Train a network, or go on with a training that was killed: the result is the same, bit for bit.
 
@@ -351,10 +282,11 @@ def train(
         folder: where state and metrics.jsonl are written.
         float_folder: where the weights of the float phase are kept, for other configs that share it; else `folder`.
         device: "cpu", "cuda" …
-        save_seconds: how often the state is written within an epoch.
+        save_seconds: how often the state is written within an epoch; 0 after every batch.
         on_progress: called after every batch.
+        processes: see `models.processes.launched`; None for this one alone.
 
     Raises:
         ModelError: the folder holds the state of another training, or the recipe does not fit the images.
     """
-    return Training(spec, recipe, data, folder, float_folder, device, save_seconds).run(on_progress)
+    return Training(spec, recipe, data, folder, float_folder, device, save_seconds, processes).run(on_progress)

@@ -110,3 +110,18 @@ def momentum_of(optimizer: torch.optim.Optimizer, names: Mapping[torch.nn.Parame
         # A parameter that was never stepped has none, or None.
         if optimizer.state.get(parameter, {}).get("momentum_buffer") is not None
     }
+
+
+def restore_momentum(
+    optimizer: torch.optim.Optimizer,
+    names: Mapping[torch.nn.Parameter, str],
+    momentum: Mapping[str, Tensor],
+    device: str,
+) -> None:
+    """Give an SGD optimiser its momentum back, by parameter name, laid out in memory as it had grown."""
+    for parameter, name in names.items():
+        if name in momentum:
+            buffer = momentum[name].to(device)
+            if buffer.dim() == 4:
+                buffer = buffer.contiguous(memory_format=torch.channels_last)
+            optimizer.state[parameter]["momentum_buffer"] = buffer

@@ -17,11 +17,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from model_helpers import random_dataset, small_spec
 
 from models.spec import TrainSpec
-from models.train import Progress, train
+from models.train import train
+from models.train_progress import Progress
 
 RECIPE = TrainSpec(
     epochs=2, float_epochs=2, freeze_epochs=1, batch_size=16, held_out=16, nesterov=True, schedule="one-cycle",
     distillation=0.3, label_smoothing=0.1, precision="bfloat16", scale_learning_rate=0.05,
+    augment=["crop", "flip", "zoom", "colour", "cutout"], mixup=0.4,
 )  # fmt: skip
 
 

@@ -14,7 +14,8 @@ from models.errors import ModelError
 from models.evaluate import evaluate
 from models.network import Arithmetic, build_network
 from models.spec import TrainSpec
-from models.train import Progress, train
+from models.train import train
+from models.train_progress import Progress
 from models.train_recipe import learning_rate_at, new_optimizer, split_held_out
 from models.train_state import Position, load_state, save_state, write_atomically
 
