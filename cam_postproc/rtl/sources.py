@@ -120,6 +120,27 @@ def write_block(
     return files
 
 
+def read_weights(block: CamBlock, folder: Path, name: str) -> npt.NDArray[np.int64]:
+    """The classifier's weights [K, C], read back from the memory file that `write_block` wrote."""
+    spec, lanes = block.spec, block.class_pe * block.pe
+    mask, half = (1 << spec.weight_bits) - 1, 1 << (spec.weight_bits - 1)
+    words = [int(line, 16) for line in (folder / f"{name}_weights.dat").read_text().split()]
+    values = [[((word >> (spec.weight_bits * lane)) & mask ^ half) - half for lane in range(lanes)] for word in words]
+    shape = (block.channel_fold, block.class_fold, block.class_pe, block.pe)
+    folded = np.array(values, dtype=np.int64).reshape(shape)
+    return folded.transpose(1, 2, 0, 3).reshape(spec.classes, spec.channels)
+
+
+def read_biases(block: CamBlock, folder: Path, name: str) -> npt.NDArray[np.int64]:
+    """The classifier's biases [K], likewise; zeros where the block has none."""
+    bits = block.spec.bias_bits
+    if not bits:
+        return np.zeros(block.spec.classes, dtype=np.int64)
+    half = 1 << (bits - 1)
+    words = [int(line, 16) for line in (folder / f"{name}_biases.dat").read_text().split()]
+    return np.array([(word ^ half) - half for word in words], dtype=np.int64)
+
+
 def cam_wrapper(block: CamBlock, name: str, data: str) -> str:
     """Verilog of module `name` around `cam`: in0_V the tap, out0_V the packet, inputs `class_select` and `gate`."""
     in_bits, out_bits = block.beat_bits, 8 * block.out_bytes

@@ -11,6 +11,7 @@ from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
+from cam_postproc.rtl import read_biases, read_weights
 from finn_build.adapter import apply_pass, finn_session, quiet
 from finn_build.errors import CheckFailed
 from finn_build.folding.rules import generic_op
@@ -195,6 +196,11 @@ def compare_constants(model: ModelWrapper, node: NodeProto, folder: Path) -> lis
         header = folder / CAM_HEADER
         found["weights"] = decoded_cam_weights(header, int(values["Classes"]), int(values["NumChannels"])), 1
         found["biases"] = decoded_cam_biases(header), 2
+    elif node.op_type == "ClassActivationMap_rtl":
+        instance = getCustomOp(node)
+        place = folder, str(instance.get_nodeattr("gen_top_module"))
+        found["weights"] = read_weights(instance.block, *place), 1
+        found["biases"] = read_biases(instance.block, *place), 2
     return [_row(model, node, what, words, index) for what, (words, index) in found.items()]
 
 

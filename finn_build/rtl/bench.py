@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from finn_build.rtl.verilator import Design, Stream
+from finn_build.rtl.design import Design, Stream
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from finn_build.errors import CheckFailed, UserError
+from finn_build.rtl.design import Design, Stream
 from finn_build.rtl.netlist import Block
 from finn_build.rtl.synth import UNIT, Resources, block_memories, synthesise
 from finn_build.rtl.top import Accelerator, block_unit
-from finn_build.rtl.verilator import Design, Stream, build
+from finn_build.rtl.verilator import build
 
 
 @dataclass(frozen=True)

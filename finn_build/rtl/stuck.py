@@ -1,7 +1,7 @@
 """Why nothing moves any more: which streams wait for which."""
 
+from finn_build.rtl.design import Run
 from finn_build.rtl.netlist import Block, Edge, Netlist
-from finn_build.rtl.verilator import Run
 
 
 def describe_stuck(netlist: Netlist, run: Run) -> str:
@@ -15,6 +15,9 @@ def describe_stuck(netlist: Netlist, run: Run) -> str:
     starved = [edge for edge in netlist.edges if run.sides[edge.tensor].ready and not run.sides[edge.tensor].valid]
     words = run.sides["out0_V"].words
     parts = [f"nothing moved any more after {words} words of the output, at cycle {run.cycles}"]
+    sent, whole = run.sides.get("in0_V"), netlist.input.words
+    if sent is not None and sent.words % whole and not sent.valid:
+        parts.append(f"the input ended after {sent.words % whole} of an image's {whole} words")
     for block in netlist.blocks:
         hungry = [edge for edge in starved if _taker(edge) == block.name]
         held = [edge for edge in blocked if _taker(edge) == block.name]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finn_build.errors import CheckFailed
+from finn_build.rtl.design import Design, Stream
 from finn_build.rtl.library import mended
 from finn_build.rtl.netlist import MEMORY_STREAM, Block, Netlist, memory_files
-from finn_build.rtl.verilator import Design, Stream
 
 TOP = "accelerator"
 _REGISTERS = ("class_select", "gate")

@@ -11,7 +11,8 @@ from cam_postproc.errors import CamError
 from cam_postproc.rtl import longest_interval, module_files, write_block
 from cam_postproc.spec import ARGMAX, NO_GATE, CamSpec
 from finn_build.rtl.bench import Instance, bench_design
-from finn_build.rtl.verilator import Stream, build
+from finn_build.rtl.design import Stream
+from finn_build.rtl.verilator import build
 from finn_build.rtl.words import pack_words
 
 # Each block differs from the others in something that changes the hardware.

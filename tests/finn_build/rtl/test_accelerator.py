@@ -10,12 +10,14 @@ from qonnx.core.modelwrapper import ModelWrapper
 from small_accelerator import PACKET_BYTES, golden_set, small_code
 
 from finn_build.errors import CheckFailed, UserError
+from finn_build.rtl.design import Run, Side
+from finn_build.rtl.golden import compare
 from finn_build.rtl.library import MENDS, mended, rtl_library
 from finn_build.rtl.netlist import read_netlist
 from finn_build.rtl.simulate import simulate
 from finn_build.rtl.stuck import describe_stuck
 from finn_build.rtl.top import write_accelerator
-from finn_build.rtl.verilator import Run, Side, build
+from finn_build.rtl.verilator import build
 
 
 @pytest.fixture(scope="module")
@@ -51,16 +53,21 @@ def test_a_program_is_built_once(made, tmp_path, programs):
     assert told == sorted(told)
 
 
-def test_a_wrong_weight_word_is_named(made, tmp_path, programs):
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("MVAU_rtl_1/memblock.dat", r"weights of MVAU_rtl_1 at \[\d+, \d+\]: -?\d+ in the generated file, -?\d+ in"),
+        ("Thresholding_rtl_2/Thresholding_rtl_2_threshs_0_3.dat", r"thresholds of Thresholding_rtl_2 at \[\d+, \d+\]"),
+        ("ClassActivationMap_rtl_0/ClassActivationMap_rtl_0_weights.dat", r"weights of ClassActivationMap_rtl_0 at "),
+    ],
+)
+def test_a_wrong_word_in_a_memory_file_is_named(made, tmp_path, programs, name, told):
     code = shutil.copytree(made / "code", tmp_path / "code")
-    memory = code / "MVAU_rtl_1" / "memblock.dat"
-    words = memory.read_text().split()
-    words[5] = "1" * len(words[5])
-    memory.write_text("\n".join(words) + "\n")
-    result = run(made, tmp_path, programs, code)
-    assert result.mismatches > 0
-    assert result.first_difference.startswith("image 0, byte ")
-    assert result.graph != run(made, tmp_path, programs).graph
+    words = (code / name).read_text().split()
+    words[5] = f"{int(words[5], 16) ^ 1:0{len(words[5])}x}"
+    (code / name).write_text("\n".join(words) + "\n")
+    with pytest.raises(CheckFailed, match=told):
+        run(made, tmp_path, programs, code)
 
 
 @pytest.mark.parametrize("name", ["MVAU_rtl_0/memblock.dat", "Thresholding_rtl_2/Thresholding_rtl_2_threshs_0_3.dat"])
@@ -89,6 +96,17 @@ def test_swapped_lanes_are_seen(made, tmp_path, programs):
     np.savez(tmp_path / "swapped.npz", **arrays)
     result = run(made, tmp_path, programs, golden=tmp_path / "swapped.npz", images=4)
     assert result.mismatches > 0
+
+
+def test_swapped_byte_lanes_are_named():
+    words = bytes(range(32))
+    turned = np.frombuffer(words, np.uint8).reshape(-1, 4)
+    assert compare(words, words, 2).first is None
+    found = compare(turned[:, ::-1].tobytes(), words, 2)
+    assert (found.values, found.mismatches) == (32, 32)
+    assert found.first == "image 0, byte 0: 3 instead of 0; the 4 byte lanes of a word are reversed"
+    assert "lanes" not in compare(turned[::-1].tobytes(), words, 2).first
+    assert compare(words[:20], words, 2).first == "the last 12 bytes did not come"
 
 
 def test_a_golden_set_of_another_network_is_refused(made, tmp_path, programs):
@@ -140,7 +158,8 @@ def test_an_image_that_ends_early_is_named(made, tmp_path, programs):
         work=made / "code", idle_cycles=5000,
     )  # fmt: skip
     assert result.status == "stuck"
-    assert "waits for" in describe_stuck(netlist, result)
+    whole = netlist.input.words
+    assert f"; the input ended after {whole - 7} of an image's {whole} words; " in describe_stuck(netlist, result)
 
 
 def test_what_is_simulated_is_what_was_generated(made, tmp_path):

@@ -7,8 +7,9 @@ import pytest
 
 from finn_build.nodes.wrappers import add_wrapper, fifo_wrapper, fork_wrapper, mvu_lut_wrapper, padded, source
 from finn_build.rtl.bench import Instance, bench_design
+from finn_build.rtl.design import Stream
 from finn_build.rtl.library import rtl_library
-from finn_build.rtl.verilator import Stream, build
+from finn_build.rtl.verilator import build
 from finn_build.rtl.words import pack_words, unpack_words
 
 

@@ -1,0 +1,96 @@
+"""What is compiled and run: a top with AXI streams, and what came of a run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Stream:
+    """An AXI stream port of the top: NAME_TDATA, NAME_TVALID, NAME_TREADY.
+
+    Args:
+        name: the ports' prefix, e.g. in0_V.
+        bits: of TDATA; a word in a file takes ceil(bits / 8) bytes, little-endian.
+    """
+
+    name: str
+    bits: int
+
+    @property
+    def word_bytes(self) -> int:
+        """Bytes of a word in a file."""
+        return -(-self.bits // 8)
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is compiled: a top with ap_clk, ap_rst_n, streams and plain inputs.
+
+    Args:
+        top: module name.
+        sources: SystemVerilog files; packages before their users.
+        inputs: streams into the top.
+        outputs: streams out of it.
+        scalars: plain inputs of up to 64 bits.
+        probes: names of the streams in `probe_valid` and `probe_ready`, bit 0 first; empty where the top has none.
+        fifos: names of the FIFOs in `fifo_high_water`, 32 bits each, the first in the low bits.
+        defines: preprocessor symbols.
+    """
+
+    top: str
+    sources: tuple[Path, ...]
+    inputs: tuple[Stream, ...]
+    outputs: tuple[Stream, ...]
+    scalars: tuple[str, ...] = ()
+    probes: tuple[str, ...] = ()
+    fifos: tuple[str, ...] = ()
+    defines: tuple[str, ...] = ()
+
+    def header(self) -> str:
+        """design.inc: the port list as the harness wants it."""
+
+        def listed(macro: str, names: Sequence[str]) -> str:
+            return f"#define {macro}(X) " + " ".join(f"X({i}, {name})" for i, name in enumerate(names))
+
+        lines = [f'#include "V{self.top}.h"', f"#define TOP V{self.top}"]
+        lines += [f"#define {stream.name}_BITS {stream.bits}" for stream in (*self.inputs, *self.outputs)]
+        lines += [listed("INPUTS", [stream.name for stream in self.inputs])]
+        lines += [listed("OUTPUTS", [stream.name for stream in self.outputs])]
+        lines += [listed("SCALARS", self.scalars)]
+        lines += [f"#define PROBES {len(self.probes)}", f"#define FIFOS {len(self.fifos)}"]
+        return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one stream did: words moved, and the cycle of each frame's first and last word."""
+
+    words: int
+    first: tuple[int, ...]
+    last: tuple[int, ...]
+    valid: bool
+    ready: bool
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        status: done, stuck (nothing moved for the idle limit) or limit.
+        cycles: simulated after reset.
+        seconds: of the simulation loop.
+        excess: an output sent more words than were wanted.
+        outputs: name → bytes that the stream sent.
+        sides: name → what the stream did; the probed streams by their names too.
+        high_water: FIFO name → most words held.
+    """
+
+    status: str
+    cycles: int
+    seconds: float
+    excess: bool
+    outputs: dict[str, bytes]
+    sides: dict[str, Side]
+    high_water: dict[str, int]
