@@ -14,12 +14,12 @@ from finn_build.config import Config
 from finn_build.environment import default_build_folder
 from finn_build.package.build import publish_package
 from finn_build.report.files import write_report
-from finn_build.report.schema import Report, Stage, Verification
+from finn_build.report.schema import NOT_SHOWN, NOT_SHOWN_BY_VIVADO, Report, Stage, Verification
 from finn_build.report.verdict import failures, verdict
 from finn_build.runner import Runner
 
 REPORT_JSON, REPORT_HTML, VERIFY_JSON = "report.json", "report.html", "verify.json"
-PARTS = {"network", "layers", "hardware", "cam", "accuracy", "examples", "package"}
+PARTS = {"network", "layers", "hardware", "implementation", "cam", "accuracy", "examples", "package"}
 """The report's parts that stages fill, under these names in their facts."""
 
 _LAYER = re.compile(r"layer (\d+) \((.*)\)")
@@ -56,6 +56,8 @@ def conclude(config: Config, runner: Runner, folder: Path, write: bool = True) -
             "command": f"make build CONFIG={config.name}",
             "stages": [
                 Stage(
+            "no_bitfile": runner.no_bitfile,
+            "not_shown": NOT_SHOWN_BY_VIVADO if _routed(facts) else NOT_SHOWN,
                     name=run.name,
                     seconds=round(run.seconds, 3),
                     reused=run.reused,
@@ -81,9 +83,16 @@ def conclude(config: Config, runner: Runner, folder: Path, write: bool = True) -
         told.append(f"package: {folder / report.package.file}")
     return Outcome(report, folder, report.passed, told)
 
+    if report.no_bitfile:
+        told.append(f"no bitfile: {report.no_bitfile}")
 
 def _layers(fidelity: list[dict[str, Any]], rows: Sequence[Verification]) -> list[dict[str, Any]]:
     """Each layer once: its error against float where the network was trained here, its integer mismatches everywhere.
+def _routed(facts: dict[str, Any]) -> bool:
+    """Whether Vivado went all the way."""
+    return bool(facts.get("implementation", {}).get("state") == "routed")
+
+
 
     A layer's row in the verification says `layer 3 (name)`; the same position in `fidelity` is the same layer.
     """

@@ -27,6 +27,16 @@ def models_folder() -> Path | None:
     return _folder("FINN_CAM_MODELS")
 
 
+def deps_folder() -> Path:
+    """What vendor builds need from git: the folder that `FINN_DEPS` names, else one below the build folder."""
+    return (_folder("FINN_DEPS") or default_build_folder() / ".cache" / "finn-deps").resolve()
+
+
+def licence_variables() -> dict[str, str]:
+    """Where AMD's tools look for licences."""
+    return {name: os.environ.get(name, "") for name in ("XILINXD_LICENSE_FILE", "LM_LICENSE_FILE")}
+
+
 def _folder(name: str) -> Path | None:
     value = os.environ.get(name, "")
     return Path(value).expanduser() if value else None

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from finn_build.cache.store import Store
 from finn_build.conclude import Outcome, conclude
 from finn_build.config import Config
-from finn_build.environment import default_build_folder
+from finn_build.environment import default_build_folder, deps_folder
 from finn_build.errors import UserError
 from finn_build.runner import Listener, Runner, UntilReached
 from finn_build.sources import Sources, find_sources
@@ -25,6 +25,9 @@ from finn_build.stages.integer import lower_graph, streamline_graph, tidy_graph
 from finn_build.stages.model import load_weights, random_weights
 from finn_build.stages.package import pack
 from finn_build.stages.specialise import specialise_graph
+from finn_build.stages.vendor import make_bitfile
+from finn_build.vendor.plan import plan
+from finn_build.vendor.tools import Absent
 
 STAGE_NAMES = (
     "model",
@@ -38,6 +41,7 @@ STAGE_NAMES = (
     "codegen",
     "cam",
     "accuracy",
+    "vendor",
     "package",
 )
 
@@ -52,6 +56,7 @@ class BuildOptions:
     data: Path | None = None
     untrained: bool = False
     report: bool = True
+    bitfile: bool = True
 
 
 def build_all(config: Config, options: BuildOptions, listener: Listener) -> Outcome:
@@ -68,11 +73,11 @@ def build_all(config: Config, options: BuildOptions, listener: Listener) -> Outc
     with _alone(store.folder, config.name):
         runner = Runner(store, listener, options.until, options.force)
         with contextlib.suppress(UntilReached):
-            run_stages(config, sources, runner)
+            run_stages(config, sources, runner, options.bitfile)
         return conclude(config, runner, store.folder, options.report)
 
 
-def run_stages(config: Config, sources: Sources, runner: Runner) -> None:
+def run_stages(config: Config, sources: Sources, runner: Runner, bitfile: bool = True) -> None:
     """The stages in their order; each gets the files that it reads and its own sections of the config."""
     stage = runner.stage
     network = {"model": config.model, "input_spec": config.input, "data": config.data}
@@ -152,12 +157,14 @@ def run_stages(config: Config, sources: Sources, runner: Runner) -> None:
             {"integer": integer / GRAPH, "dataset": sources.dataset, **weights},
             network,
         )
+    made = run_vendor(config, runner, {"codegen": codegen / NODES, "generated": codegen / GRAPH}, bitfile)
     stage(
         "package",
         "deployment package",
         pack,
         {
             **golden,
+            **made,
             **head,
             "codegen": codegen / NODES,
             "generated": codegen / GRAPH,
@@ -166,6 +173,32 @@ def run_stages(config: Config, sources: Sources, runner: Runner) -> None:
         },
         {"name": config.name, "hardware": config.hardware, "input_spec": config.input, "data": config.data, **heatmap},
     )
+
+
+def run_vendor(config: Config, runner: Runner, inputs: dict[str, Path], wanted: bool) -> dict[str, Path]:
+    """The vendor tools' stage, where they are; returns the bitfile's folder for the package, if there is one."""
+    asked = "vendor" in runner.force or runner.until == "vendor"
+    found = plan(wanted, [check for run in runner.done for check in run.result.checks], runner.store.kept("vendor"))
+    settings = {
+        "name": config.name,
+        "hardware": config.hardware,
+        "folding": config.folding,
+        "deps": deps_folder(),
+        "work": runner.store.folder / ".vendor",
+    }
+    tools = found.earlier if isinstance(found, Absent) else found
+    settings["tools"] = tools
+    if isinstance(found, Absent) and not (tools and runner.reusable("vendor", make_bitfile, inputs, settings)):
+        if asked:
+            remedy = "use make docker-build, or leave it out"
+            raise UserError("stage vendor", "Vivado and Vitis HLS", found.reason, remedy)
+        runner.no_bitfile = found.reason
+        return {}
+    place = runner.stage("vendor", "bitfile by Vivado and Vitis HLS", make_bitfile, inputs, settings)
+    if (place / f"{config.name}.bit").is_file():
+        return {"vendor": place}
+    runner.no_bitfile = "the implemented design does not meet its checks"
+    return {}
 
 
 def publish(made: Path, place: Path, names: list[str]) -> None:

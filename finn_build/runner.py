@@ -54,6 +54,8 @@ class Runner:
         listener: who is told.
         until: the stage after which the run ends; None for the last.
         force: stages that run even if their results could be used again.
+        done: the stages so far.
+        no_bitfile: why no bitfile was made; empty where one was, or the run ended before.
     """
 
     store: Store
@@ -61,6 +63,14 @@ class Runner:
     until: str | None = None
     force: frozenset[str] = frozenset()
     done: list[RunStage] = field(default_factory=list)
+    no_bitfile: str = ""
+
+    def reusable(
+        self, name: str, function: Callable[..., StageResult], inputs: Mapping[str, Path], settings: Mapping[str, Any]
+    ) -> bool:
+        """Whether a stage, given the same as `stage`, would use its earlier result."""
+        parts = key_parts(function.__module__, inputs, settings)
+        return name not in self.force and not self.store.why_not_reused(name, parts)
 
     def stage(
         self,

@@ -25,13 +25,16 @@ def build(
     out: OutOption = None,
     data: DataOption = None,
     untrained: Annotated[bool, typer.Option("--untrained", help="Seeded random weights: sizes the hardware.")] = False,
+    bitfile: Annotated[bool, typer.Option("--bitfile/--no-bitfile", help="Go on to a bitfile where Vivado is.")] = True,
     as_json: JsonOption = False,
 ) -> int:
     """Build CONFIG: every stage runs, is verified, and is reused when nothing that it depends on changed."""
     for name in [*([] if until is None else [until]), *(force or [])]:
         if name not in STAGE_NAMES:
             raise UserError("stage", f"one of {', '.join(STAGE_NAMES)}", repr(name), "correct --until or --force")
-    options = BuildOptions(until=until, force=frozenset(force or []), out=out, data=data, untrained=untrained)
+    options = BuildOptions(
+        until=until, force=frozenset(force or []), out=out, data=data, untrained=untrained, bitfile=bitfile
+    )
     console = standard_error()
     stages = StageConsole(console, explain)
     with stages.running():

@@ -24,6 +24,9 @@ NOT_SHOWN = (
 """What a laptop cannot show, until a vendor tool or a board has shown it."""
 
 
+NOT_SHOWN_BY_VIVADO = ("That the bitfile loads on the board.", NOT_SHOWN[3])
+"""What is left when Vivado has shown the rest."""
+
 class Check(Part):
     """A stage's check: what was measured, its limit, and `measured relation limit`; `detail` says where it failed.
 
@@ -209,6 +212,29 @@ class Hardware(Part):
 
 
 class Cam(Part):
+class Implementation(Part):
+    """What Vivado found: `used` by the whole design, `accelerator` by the part of it that the estimates count.
+
+    `errors` are (estimate − used) / used, by resource. Slacks in ns, negative where they are not met; `highest_mhz` is
+    the clock that the slowest path would allow. `state` is how far it came: only `routed` figures are final.
+    """
+
+    tool: str
+    state: Literal["synthesised", "routed"]
+    used: Resources
+    accelerator: Resources
+    errors: dict[str, float] = Field(default_factory=dict)
+    clock_mhz: Annotated[float, Field(gt=0)]
+    highest_mhz: float
+    setup_ns: float
+    hold_ns: float
+    pulse_ns: float
+    failing: Count
+    endpoints: Count
+    worst: str = ""
+    power_w: Amount | None = None
+
+
     """The CAM block: `map` and `output` are [height, width]; `max_abs_error`: the heatmap against float64, in levels.
 
     `mismatches` counts maps, logits and classes that differ from the integer model; `facts` are further figures.
@@ -283,7 +309,10 @@ class Package(Part):
 
 
 class Report(Part):
-    """All that a build found. `until` is the stage that the user asked to stop after, `stopped` why a build ended."""
+    """All that a build found. `until` is the stage that the user asked to stop after, `stopped` why a build ended.
+
+    `no_bitfile` says why none was made; it is empty where one was, or where the build ended before.
+    """
 
     format: Literal[1] = 1
     config: str
@@ -299,6 +328,8 @@ class Report(Part):
     layers: tuple[LayerFidelity, ...] = ()
     hardware: Hardware | None = None
     cam: Cam | None = None
+    implementation: Implementation | None = None
+    no_bitfile: str = ""
     examples: tuple[Example, ...] = ()
     package: Package | None = None
     verify: tuple[Bar, ...] = ()

@@ -75,6 +75,7 @@ def page(report: Report) -> dict[str, Any]:
         "groups": groups(report),
         "layers_wrong": any(layer.mismatches for layer in report.layers),
         "hardware_lead": _hardware_lead(hardware) if hardware else "",
+        "implementation": implementation(report),
         "hardware_notes": _hardware_notes(hardware) if hardware else [],
         "layer_tables": _layer_tables(hardware) if hardware else [],
         "has_types": any(layer_types(layer) for layer in hardware.layers) if hardware else False,
@@ -152,6 +153,7 @@ def _sections(report: Report) -> list[tuple[str, str]]:
         ("layers", "Layers", report.layers),
         ("hardware", "Hardware", report.hardware),
         ("cam", "CAM block", report.cam),
+        ("implementation", "Implementation", report.implementation),
         ("bars", "Full bars", report.verify),
         ("package", "Package", report.package),
         ("reproduce", "Make it again", True),
@@ -197,6 +199,36 @@ def _hardware_lead(hardware: Hardware) -> str:
 
 
 def _hardware_notes(hardware: Hardware) -> list[str]:
+def implementation(report: Report) -> dict[str, Any] | None:
+    """What Vivado found, beside the estimates: rows of resource, estimate, used, error and the whole design's share."""
+    found, hardware = report.implementation, report.hardware
+    if found is None:
+        return None
+    estimates = dict(hardware.resources.items()) if hardware else {}
+    device = dict(hardware.device.items()) if hardware else {}
+    whole = dict(found.used.items())
+    rows = []
+    for name, used in found.accelerator.items():
+        if used is None and whole[name] is None:
+            continue
+        error, total, of = found.errors.get(name), whole[name], device.get(name)
+        share = f"{100 * total / of:.1f} %" if of and total is not None else "–"
+        told_error = "–" if error is None else f"{100 * error:+.1f} %"
+        rows.append((name, told(estimates.get(name)), told(used), told_error, told(total), share))
+    final = "placed and routed" if found.state == "routed" else "synthesised only: it does not meet the budget"
+    met = "met" if min(found.setup_ns, found.hold_ns, found.pulse_ns) >= 0 else "not met"
+    facts = [
+        ("design", final),
+        ("clock", f"{told(found.clock_mhz)} MHz, {met}"),
+        ("slowest path allows", f"{found.highest_mhz:.1f} MHz"),
+        ("slack: setup, hold, pulse", f"{found.setup_ns:.3f}, {found.hold_ns:.3f}, {found.pulse_ns:.3f} ns"),
+        ("paths that fail", f"{told(found.failing)} of {told(found.endpoints)}"),
+    ]
+    facts += [("slowest path", found.worst)] if found.worst else []
+    facts += [("power, estimated", f"{found.power_w:.2f} W")] if found.power_w is not None else []
+    return {"tool": found.tool, "rows": rows, "facts": facts}
+
+
     notes = list(hardware.notes)
     if hardware.lower_bounds:
         names = ", ".join(hardware.lower_bounds)

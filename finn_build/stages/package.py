@@ -25,6 +25,7 @@ def pack(
     output: int,
     out: Path,
     progress: Progress,
+    vendor: Path | None = None,
 ) -> StageResult:
     """Writes `deploy/` and the zip of it; the same inputs always give the same bytes.
 
@@ -58,6 +59,7 @@ def pack(
         folding=specialised / FOLDING,
         build_id=in_hardware,
         registers=in_hardware is not None,
+        bitfile=None if vendor is None else vendor / f"{name}.bit",
     )
     progress(0.2)
     result = build_package(sources, out)
