@@ -32,7 +32,7 @@ def _text(facts: CheckpointFacts, checkpoint: Path, config: str, integer_accurac
     if integer_accuracy is not None:
         accuracy["integer"] = integer_accuracy
     rows = "\n".join(f"| {_MEANINGS[name]} | {100 * value:.2f} % |" for name, value in accuracy.items())
-    recipe = "\n".join(f"{key} = {_toml(value)}" for key, value in facts.recipe.items())
+    recipe = "\n".join(f"{key} = {_toml(value)}" for key, value in facts.recipe.items() if value is not None)
     tomllib.loads(recipe)
     held_out = ""
     if facts.held_out_accuracy is not None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import Abort, TyperException
 
-from finn_build.cli import build, data, doctor, evaluate, localize, report, score, simulate, train
+from finn_build.cli import build, data, doctor, evaluate, fcam, init, localize, report, score, simulate, train
 from finn_build.cli.console import open_standard_streams, terminal
 from finn_build.environment import keep_out_of_home
 from finn_build.errors import READABLE, CheckFailed, ToolFailed, UserError
@@ -19,14 +19,19 @@ INTERRUPTED = "interrupted; what was finished is kept, and the same command carr
 TYPER_INTERRUPTED = 130
 """What Typer makes of a KeyboardInterrupt by itself."""
 
+READER_GONE = 141
+"""What a shell says of a program that a closed pipe ended (128 + SIGPIPE)."""
+
 app = typer.Typer(
     name="finn-cam",
     help="Quantised ResNets on the PYNQ-Z2 that say what is in an image, and where.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command("init")(init.init)
 app.command("build")(build.build)
 app.command("train")(train.train)
+app.command("fcam")(fcam.fcam)
 app.command("evaluate")(evaluate.evaluate)
 app.command("localize")(localize.localize)
 app.command("score")(score.score)
@@ -52,6 +57,7 @@ def run(arguments: list[str]) -> int:
     try:
         with terminal(), remembered():
             code = int(command.main(arguments or ["--help"], prog_name="finn-cam", standalone_mode=False) or 0)
+            sys.stdout.flush()
         if code != TYPER_INTERRUPTED:
             return code
         message, code = INTERRUPTED, 2
@@ -65,11 +71,15 @@ def run(arguments: list[str]) -> int:
         message, code = str(error), 2
     except (CheckFailed, ToolFailed) as error:
         message, code = str(error), error.exit_code
-    except BrokenPipeError:
-        # Whoever read standard output has gone: nothing to say, and nowhere to say it.
+    except (BrokenPipeError, SystemExit) as error:
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            raise
+        # Whoever read the output has gone: nothing to say, and nowhere to say it. Typer and rich make an exit with 1,
+        # which says a failed check, of it.
         _forget_output()
-        return 2
+        return READER_GONE
     except OSError as error:
+        _forget_output()
         message, code = _of_system(error), 2
     except Exception:
         if not requested():
@@ -78,7 +88,10 @@ def run(arguments: list[str]) -> int:
     if requested():
         # Whatever came of it, it is not what ended the command.
         message, code = INTERRUPTED, 2
-    print(f"finn-cam: {' '.join(message.split())}", file=sys.stderr)
+    try:
+        print(f"finn-cam: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    except OSError:
+        _forget_output()
     if "--json" in arguments:
         try:
             print(json.dumps({"error": message, "exit_code": code}), flush=True)
@@ -89,7 +102,15 @@ def run(arguments: list[str]) -> int:
 
 
 def _forget_output() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    """Sends what is still buffered, or still to come, to nowhere: the interpreter flushes once more as it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor, stream in ((1, sys.__stdout__), (2, sys.__stderr__)):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 def _of_system(error: OSError) -> str:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from models.datasets.cifar10 import BINARY_FOLDER, PYTHON_FOLDER, load_cifar10
 from models.datasets.dataset import Dataset, Split, require_folder
-from models.datasets.folder import SPLIT_FOLDERS, load_folder
+from models.datasets.folder import holds_classes, load_folder
 from models.datasets.tiny_imagenet import load_tiny_imagenet
 from models.errors import ModelError
 
@@ -27,17 +27,11 @@ def find_root(kind: Kind, folder: Path) -> Path | None:
     if kind == "tiny-imagenet":
         candidates = [folder, *sorted(folder.glob("tiny-imagenet*"))]
         return next((path for path in candidates if (path / "wnids.txt").is_file()), None)
-    splits = [name for names in SPLIT_FOLDERS.values() for name in names]
-    return folder if any(_has_folders(folder / name) for name in splits) else None
+    return folder if holds_classes(folder) else None
 
 
 def _has_batches(folder: Path) -> bool:
     return any(path.suffix in ("", ".bin") for stem in ("data_batch_*", "test_batch*") for path in folder.glob(stem))
-
-
-def _has_folders(folder: Path) -> bool:
-    # Tiny-ImageNet's own `train` would look like class folders of no pictures.
-    return folder.is_dir() and not (folder.parent / "wnids.txt").exists() and any(p.is_dir() for p in folder.iterdir())
 
 
 def load_dataset(kind: Kind, root: Path, split: Split, size: int, classes: int) -> Dataset:

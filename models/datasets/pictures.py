@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from models.errors import ModelError
 
@@ -26,7 +26,7 @@ def read_picture(path: Path, size: int) -> tuple[NDArray[np.uint8], int, int]:
         size: height and width wanted, in pixels.
 
     Returns:
-        uint8 HWC [size, size, 3], RGB, and the file's own width and height.
+        uint8 HWC [size, size, 3], RGB, and the picture's own width and height (upright).
 
     Raises:
         ModelError: the file is no picture, truncated or corrupt.
@@ -34,7 +34,8 @@ def read_picture(path: Path, size: int) -> tuple[NDArray[np.uint8], int, int]:
     try:
         with Image.open(path) as file:
             file.load()
-            picture: Image.Image = file
+            # Cameras note how they were held; localize turns pictures upright as well.
+            picture = ImageOps.exif_transpose(file)
             width, height = picture.size
             if picture.mode.startswith("I"):
                 # 16 bits a pixel; converting would clip at 255.

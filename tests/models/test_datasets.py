@@ -1,6 +1,7 @@
 import os
 import pickle
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 from models.datasets import load_dataset
 from models.datasets.cifar10 import CLASSES, RECORD_BYTES
 from models.datasets.load import find_root
+from models.datasets.pictures import read_picture
 from models.errors import ModelError
 
 REAL = Path(os.environ.get("FINN_CAM_DATA", "absent"))
@@ -150,19 +152,60 @@ def test_a_folder_of_class_folders(tmp_path: Path) -> None:
 
 def test_a_wrong_folder_is_one_line(tmp_path: Path) -> None:
     picture(tmp_path / "train/cat/1.png")
-    with pytest.raises(ModelError, match="a folder test or val"):
-        load_dataset("folder", tmp_path, "test", 16, 2)
+    picture(tmp_path / "train/cat/2.png")
     (tmp_path / "train/dog").mkdir()
     with pytest.raises(ModelError, match=r"train/dog.*pictures of the class"):
         load_dataset("folder", tmp_path, "train", 16, 2)
     good = (tmp_path / "train/cat/1.png").read_bytes()
     for damaged in (good[:40], b"no picture", good[:30] + b"\xff" * 8 + good[38:]):
-        (tmp_path / "train/dog/bad.png").write_bytes(damaged)
-        with pytest.raises(ModelError, match=r"bad\.png"):
+        for name in ("bad.png", "worse.png"):
+            (tmp_path / "train/dog" / name).write_bytes(damaged)
+        with pytest.raises(ModelError, match=r"train/dog/(bad|worse)\.png"):
             load_dataset("folder", tmp_path, "train", 16, 2)
     (tmp_path / "empty/train").mkdir(parents=True)
-    with pytest.raises(ModelError, match="one folder a class"):
+    with pytest.raises(ModelError, match=r"empty/train.*pictures of the class"):
         load_dataset("folder", tmp_path / "empty", "train", 16, 2)
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(ModelError, match="one folder a class"):
+        load_dataset("folder", tmp_path / "nothing", "train", 16, 2)
+    picture(tmp_path / "tests/test/cat/1.png")
+    with pytest.raises(ModelError, match="a folder train with class folders"):
+        load_dataset("folder", tmp_path / "tests", "train", 16, 1)
+    picture(tmp_path / "one/cat/1.png")
+    with pytest.raises(ModelError, match=r"two or more pictures of the class.*got 1"):
+        load_dataset("folder", tmp_path / "one", "test", 16, 1)
+
+
+@pytest.mark.parametrize("below", ["", "train"])
+def test_without_a_test_part_a_fifth_of_each_class_is_one(tmp_path: Path, below: str) -> None:
+    for name, count in (("train", 40), ("bus", 7)):
+        for i in range(count):
+            picture(tmp_path / below / name / f"{i}.png", value=i)
+    (tmp_path / ".cache").mkdir()
+    assert find_root("folder", tmp_path) == tmp_path
+    parts = {split: load_dataset("folder", tmp_path, split, 8, 2) for split in ("train", "test")}
+    assert parts["train"].names == parts["test"].names == ["bus", "train"]
+    assert np.bincount(parts["test"].labels).tolist() == [1, 8]
+    assert np.bincount(parts["train"].labels).tolist() == [6, 32]
+    levels = {split: {(n, x[4, 4, 0]) for n, x in zip(p.labels, p.images, strict=True)} for split, p in parts.items()}
+    assert len(levels["train"] | levels["test"]) == 47, "no picture is in both"
+    # One more picture changes what is tested with by no more than one.
+    picture(tmp_path / below / "train" / "more.png", value=99)
+    again = load_dataset("folder", tmp_path, "test", 8, 2)
+    after = {(n, x[4, 4, 0]) for n, x in zip(again.labels, again.images, strict=True)}
+    assert len(after ^ levels["test"]) <= 2
+
+
+def test_a_picture_taken_sideways_is_turned_upright(tmp_path: Path) -> None:
+    image = Image.new("RGB", (20, 10), (255, 0, 0))
+    image.paste((0, 0, 255), (0, 0, 10, 10))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "a.png", exif=exif)
+    pixels, width, height = read_picture(tmp_path / "a.png", 16)
+    assert (width, height) == (10, 20)
+    assert pixels[2, 8].tolist() == [0, 0, 255]
+    assert pixels[14, 8].tolist() == [255, 0, 0]
 
 
 @pytest.fixture
@@ -236,3 +279,14 @@ def test_the_real_images_have_their_published_shape() -> None:
     train = load_dataset("cifar10", root, "train", 32, 10)
     assert train.images.shape == (50_000, 32, 32, 3)
     assert np.bincount(train.labels).tolist() == [5000] * 10
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_class_that_was_not_learnt_is_one_line(tmp_path: Path, split: Literal["train", "test"]) -> None:
+    for name in ("train/cat", "train/dog", "test/cat", "test/dog", "test/yak"):
+        picture(tmp_path / name / "1.png")
+    with pytest.raises(ModelError, match=r"test/yak: expected a class of train \(cat, dog\), got yak; add") as caught:
+        load_dataset("folder", tmp_path, split, 16, 2)
+    assert "\n" not in str(caught.value)
+    (tmp_path / "test/yak/1.png").unlink()
+    assert load_dataset("folder", tmp_path, split, 16, 2).names == ["cat", "dog"]
