@@ -24,6 +24,7 @@ from finn_build.stages.hardware import make_hardware, make_partition
 from finn_build.stages.integer import lower_graph, streamline_graph, tidy_graph
 from finn_build.stages.model import load_weights, random_weights
 from finn_build.stages.package import pack
+from finn_build.stages.simulate import programs_folder, simulate_hardware
 from finn_build.stages.specialise import specialise_graph
 from finn_build.stages.vendor import make_bitfile
 from finn_build.vendor.plan import plan
@@ -40,10 +41,14 @@ STAGE_NAMES = (
     "specialise",
     "codegen",
     "cam",
+    "simulate",
     "accuracy",
     "vendor",
     "package",
 )
+
+SKIPPABLE = ("simulate",)
+"""Stages that no other needs."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class BuildOptions:
 
     until: str | None = None
     force: frozenset[str] = frozenset()
+    skip: frozenset[str] = frozenset()
     out: Path | None = None
     data: Path | None = None
     untrained: bool = False
@@ -71,7 +77,7 @@ def build_all(config: Config, options: BuildOptions, listener: Listener) -> Outc
         raise UserError("stage accuracy", f"a data set in the layout of {config.data.dataset}", "none", remedy)
     store = Store((options.out or default_build_folder()).resolve() / config.name)
     with _alone(store.folder, config.name):
-        runner = Runner(store, listener, options.until, options.force)
+        runner = Runner(store, listener, options.until, options.force, options.skip)
         with contextlib.suppress(UntilReached):
             run_stages(config, sources, runner, options.bitfile)
         return conclude(config, runner, store.folder, options.report)
@@ -149,6 +155,21 @@ def run_stages(config: Config, sources: Sources, runner: Runner, bitfile: bool =
         {"specialised": specialise / GRAPH, "integer": integer / GRAPH, **golden, **head},
         {"input_spec": config.input, **heatmap},
     )
+    if "simulate" not in runner.skip:
+        folded = runner.told("specialise")
+        stage(
+            "simulate",
+            "the RTL, cycle by cycle",
+            simulate_hardware,
+            {"generated": codegen / GRAPH, "code": codegen / NODES, **golden},
+            {
+                "hardware": config.hardware,
+                "cam": config.cam,
+                "fits": all(check.passed for check in folded.checks),
+                "cycles_per_image": folded.facts["hardware"]["cycles_per_image"],
+                "programs": programs_folder(),
+            },
+        )
     if sources.dataset is not None:
         stage(
             "accuracy",

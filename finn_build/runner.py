@@ -54,6 +54,7 @@ class Runner:
         listener: who is told.
         until: the stage after which the run ends; None for the last.
         force: stages that run even if their results could be used again.
+        skip: stages that the user asked to leave out.
         done: the stages so far.
         no_bitfile: why no bitfile was made; empty where one was, or the run ended before.
     """
@@ -62,6 +63,7 @@ class Runner:
     listener: Listener
     until: str | None = None
     force: frozenset[str] = frozenset()
+    skip: frozenset[str] = frozenset()
     done: list[RunStage] = field(default_factory=list)
     no_bitfile: str = ""
 
@@ -120,6 +122,10 @@ class Runner:
         if name == self.until:
             raise UntilReached(name)
         return self.store.place(name)
+
+    def told(self, name: str) -> StageResult:
+        """What a stage of this run told."""
+        return next(run.result for run in self.done if run.name == name)
 
     def _log(self, stage: str) -> Path:
         return self.store.folder / "logs" / f"{stage}.log"

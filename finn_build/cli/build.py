@@ -9,7 +9,7 @@ import typer
 from finn_build.cli.console import StageConsole, standard_error
 from finn_build.config import load_config
 from finn_build.errors import UserError
-from finn_build.pipeline import STAGE_NAMES, BuildOptions, build_all
+from finn_build.pipeline import SKIPPABLE, STAGE_NAMES, BuildOptions, build_all
 
 ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="A name in configs/, or a TOML file's path.")]
 OutOption = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where results go: DIR/CONFIG/.")]
@@ -21,6 +21,7 @@ def build(
     config: ConfigArgument,
     until: Annotated[str | None, typer.Option(metavar="STAGE", help=f"Stop after: {', '.join(STAGE_NAMES)}.")] = None,
     force: Annotated[list[str] | None, typer.Option(metavar="STAGE", help="Run STAGE again; may be repeated.")] = None,
+    skip: Annotated[list[str] | None, typer.Option(metavar="STAGE", help="Leave out: simulate.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say why each stage runs: what changed.")] = False,
     out: OutOption = None,
     data: DataOption = None,
@@ -32,8 +33,17 @@ def build(
     for name in [*([] if until is None else [until]), *(force or [])]:
         if name not in STAGE_NAMES:
             raise UserError("stage", f"one of {', '.join(STAGE_NAMES)}", repr(name), "correct --until or --force")
+    for name in skip or []:
+        if name not in SKIPPABLE:
+            raise UserError("--skip", f"one of {', '.join(SKIPPABLE)}", repr(name), "the other stages build on it")
     options = BuildOptions(
-        until=until, force=frozenset(force or []), out=out, data=data, untrained=untrained, bitfile=bitfile
+        until=until,
+        force=frozenset(force or []),
+        skip=frozenset(skip or []),
+        out=out,
+        data=data,
+        untrained=untrained,
+        bitfile=bitfile,
     )
     console = standard_error()
     stages = StageConsole(console, explain)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from finn_build.config import CamSettings, HardwareSpec
+from finn_build.environment import default_build_folder
 from finn_build.errors import CheckFailed
 from finn_build.report.schema import Verification
 from finn_build.stages.result import Progress, StageResult
@@ -15,6 +16,11 @@ MOST_CYCLES = 4_000_000
 """About a minute of simulation; the accelerator's fill is counted as two more images."""
 
 PLUMBING = ("StreamingFIFO", "StreamingDataWidthConverter")
+
+
+def programs_folder() -> Path:
+    """Where compiled simulators are kept: one that two configs have in common is compiled once."""
+    return default_build_folder() / ".cache" / "simulators"
 
 
 def why_not(fits: bool, cycles_per_image: int, images: int = IMAGES) -> str:

@@ -50,8 +50,8 @@ class Quiet:
 
 
 def again(folder: Path, told: Quiet | None = None, **options: object) -> Quiet:
-    """Builds the config of a folder that holds `tiny.toml`, by default with random weights."""
+    """Builds the config of a folder that holds `tiny.toml`, by default with random weights and without a simulation."""
     told = told or Quiet()
-    given = {"out": folder / "build", "untrained": True, **options}
+    given = {"out": folder / "build", "untrained": True, "skip": frozenset({"simulate"}), **options}
     build_all(load_config(str(folder / "tiny.toml")), BuildOptions(**given), told)  # type: ignore[arg-type]
     return told

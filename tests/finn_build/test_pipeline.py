@@ -22,7 +22,9 @@ from finn_build.pipeline import STAGE_NAMES
 def test_a_build_writes_everything(place: Path) -> None:
     built = place / "build" / "tiny"
     report = json.loads((built / "report.json").read_text())
-    assert [stage["name"] for stage in report["stages"]] == [n for n in STAGE_NAMES if n not in ("accuracy", "vendor")]
+    assert [stage["name"] for stage in report["stages"]] == [
+        n for n in STAGE_NAMES if n not in ("simulate", "accuracy", "vendor")
+    ]
     assert report["accuracy"] is None
     stages = {row["stage"] for row in report["verification"]}
     wanted = {"qonnx", "tidy", "streamline", "lower", "hardware", "partition", "specialise", "codegen", "cam"}
@@ -67,7 +69,8 @@ def test_a_second_build_reuses_everything(place: Path) -> None:
 def test_it_does_not_even_load_the_heavy_packages(place: Path) -> None:
     code = (
         "import sys; from finn_build.cli.app import run; "
-        f"assert run(['build', {str(place / 'tiny.toml')!r}, '--untrained', '--out', {str(place / 'build')!r}]) == 0; "
+        f"options = ['--untrained', '--skip', 'simulate', '--out', {str(place / 'build')!r}]; "
+        f"assert run(['build', {str(place / 'tiny.toml')!r}, *options]) == 0; "
         "heavy = {'torch', 'finn', 'qonnx', 'brevitas', 'matplotlib', 'onnxruntime'} & set(sys.modules); "
         "assert not heavy, heavy"
     )
@@ -99,14 +102,25 @@ def test_force_and_until(copy: Path) -> None:
 
 
 def test_json_is_the_report_and_nothing_else(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    arguments = ["build", str(place / "tiny.toml"), "--untrained", "--out", str(place / "build"), "--json"]
+    arguments = [
+        "build",
+        str(place / "tiny.toml"),
+        "--untrained",
+        "--skip",
+        "simulate",
+        "--out",
+        str(place / "build"),
+        "--json",
+    ]
     assert run(arguments) == 0
     assert json.loads(capfd.readouterr().out)["config"] == "tiny"
 
 
 def test_an_accelerator_that_does_not_fit_says_by_how_much(copy: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (copy / "tiny.toml").write_text(TINY.replace("target_fps = 1000.0", "target_fps = 1000.0\nbudget = 0.0001"))
-    assert run(["build", str(copy / "tiny.toml"), "--untrained", "--out", str(copy / "build")]) == 1
+    assert (
+        run(["build", str(copy / "tiny.toml"), "--untrained", "--skip", "simulate", "--out", str(copy / "build")]) == 1
+    )
     told = capfd.readouterr().err
     assert "over by" in told
     assert "Traceback" not in told
@@ -152,7 +166,7 @@ def test_a_second_build_of_one_config_waits_for_nobody(copy: Path, capfd: pytest
     with FileLock(copy / "build" / "tiny" / ".lock"):
         one_line(
             capfd,
-            ["build", str(copy / "tiny.toml"), "--untrained", "--out", str(copy / "build")],
+            ["build", str(copy / "tiny.toml"), "--untrained", "--skip", "simulate", "--out", str(copy / "build")],
             "no other build",
         )
 
