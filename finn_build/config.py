@@ -83,10 +83,7 @@ class Config(Table):
             for stride in (*strides, *self.model.groups.strides):
                 size = -(-size // stride)
             if size < LEAST_MAP:
-                raise ValueError(
-                    f"[input] size {self.input.size} and strides that leave a map of {size}×{size} pixels; "
-                    f"a heatmap needs {LEAST_MAP}×{LEAST_MAP}"
-                )
+                raise ValueError(small_map(self.input.size, size, size))
         return self
 
     @property
@@ -98,6 +95,12 @@ class Config(Table):
     def labels(self) -> list[str]:
         """Class names; numbers where the config has none."""
         return self.data.labels or [str(index) for index in range(self.data.classes)]
+
+
+def small_map(size: int, height: int, width: int) -> str:
+    """What is wrong with a network whose map is too small, however it came to be."""
+    left = f"[input] size {size} and strides that leave a map of {height}×{width} pixels"
+    return f"{left}; a heatmap needs {LEAST_MAP}×{LEAST_MAP}"
 
 
 def config_names() -> list[str]:
@@ -156,6 +159,7 @@ def _with_absolute_paths(config: Config) -> Config:
         update={
             "model": config.model.model_copy(update=resolved(config.model, "checkpoint", "path")),
             "data": config.data.model_copy(update=resolved(config.data, "path")),
+            "train": config.train.model_copy(update=resolved(config.train, "start")),
             "folding": config.folding.model_copy(update=resolved(config.folding, "file")),
         }
     )

@@ -79,7 +79,8 @@ def load_checkpoint(path: Path, spec: ModelSpec, classes: int) -> tuple[QuantRes
         The network in evaluation mode, whose outputs are bit for bit those it was saved with, and the facts.
 
     Raises:
-        ModelError: the file is missing, truncated or corrupt, or holds another network; the first difference is named.
+        ModelError: the file is missing, truncated or corrupt, holds another network (the first difference is named), or
+            numbers that no training gives.
     """
     model, facts, tensors = _read(path)
     remedy = "name the checkpoint of this network, or train it with finn-cam train"
@@ -88,6 +89,7 @@ def load_checkpoint(path: Path, spec: ModelSpec, classes: int) -> tuple[QuantRes
             raise ModelError(str(path), f"{field} = {_plain(wanted)}", _plain(model.get(field)), remedy)
     network = build_network(spec, classes)
     restore(network, tensors, str(path), remedy)
+    _require_usable(tensors, str(path))
     return network, facts
 
 
@@ -98,6 +100,15 @@ def read_facts(path: Path) -> CheckpointFacts:
         ModelError: the file is missing, truncated or corrupt.
     """
     return _read(path)[1]
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """A checkpoint's tensors by name, whichever network they are of.
+
+    Raises:
+        ModelError: the file is missing, truncated or corrupt.
+    """
+    return _read(path)[2]
 
 
 def _read(path: Path) -> tuple[dict[str, Any], CheckpointFacts, dict[str, Tensor]]:
@@ -123,6 +134,21 @@ def _read(path: Path) -> tuple[dict[str, Any], CheckpointFacts, dict[str, Tensor
         if isinstance(error, ModelError):
             raise
         raise ModelError(str(path), f"the metadata of a {FORMAT}", _reason(error), remedy) from error
+
+
+def _require_usable(tensors: dict[str, Tensor], place: str) -> None:
+    """Refuses what would fail far from its cause, or not at all: Brevitas takes a scale's magnitude, and a root of a
+    negative variance is no number.
+    """
+    remedy = "fetch the file again, or train it with finn-cam train"
+    for name, tensor in tensors.items():
+        least = float(tensor.min()) if tensor.numel() else 0.0
+        if name.endswith("running_var") and least < 0:
+            raise ModelError(place, f"variances of at least 0 in {name}", f"{least:g}", remedy)
+        if name.endswith("scaling_impl.value") and least <= 0:
+            raise ModelError(place, f"a scale above 0 in {name}", f"{least:g}", remedy)
+        if name.endswith(".weight") and tensor.ndim > 1 and not bool(tensor.any()):
+            raise ModelError(place, f"weights in {name}", "zeros alone", remedy)
 
 
 def _reason(error: Exception) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_serializer, model_validator
 
 from models.augment import Augmentation
 
@@ -120,6 +120,8 @@ class TrainSpec(Table):
     follow. In the last `freeze_epochs` of these the batch statistics and the activation scales stand still.
     """
 
+    start: LoosePath | None = None
+    """A checkpoint to start from instead of random weights and a float phase: the same shape, any bit widths."""
     epochs: int = Field(default=200, ge=1)
     float_epochs: int = Field(default=0, ge=0)
     freeze_epochs: int = Field(default=0, ge=0)
@@ -135,7 +137,7 @@ class TrainSpec(Table):
     """The share of a one-cycle schedule in which the learning rate rises."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     distillation: float = Field(default=0.0, ge=0, le=1)
-    """The share of the loss that compares with the float network's answer; needs float_epochs."""
+    """The share of the loss that compares with the answer of the float network, or of `start` without quantisers."""
     augment: list[Augmentation] = ["crop", "flip"]
     mixup: float = Field(default=0.0, ge=0, le=4)
     """The beta distribution's parameter of mixup (Zhang et al., arXiv:1710.09412); 0 for none."""
@@ -146,10 +148,17 @@ class TrainSpec(Table):
     """Training images kept apart to choose by; the test set is only reported on."""
     seed: int = Field(default=0, ge=0)
 
+    @field_serializer("start")
+    def _named(self, start: Path | None) -> str | None:
+        # A recipe is kept in checkpoints and cards, which name no folder of a machine.
+        return start.name if start is not None else None
+
     @model_validator(mode="after")
     def _ordered(self) -> "TrainSpec":
         if self.freeze_epochs > self.epochs:
             raise ValueError("freeze_epochs is at most epochs")
-        if self.distillation > 0 and self.float_epochs == 0:
-            raise ValueError("distillation needs float_epochs")
+        if self.start is not None and self.float_epochs > 0:
+            raise ValueError("start takes the place of the float phase: float_epochs has to be 0")
+        if self.distillation > 0 and self.float_epochs == 0 and self.start is None:
+            raise ValueError("distillation needs float_epochs or start")
         return self

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from models.augment import Epoch, draw_epoch
+from models.checkpoint import read_weights
 from models.datasets.dataset import Dataset
 from models.evaluate import evaluate, to_input
 from models.network import Arithmetic, QuantResNet, build_network, calibrate, channels_last
@@ -21,9 +22,10 @@ from models.train_loss import loss_of
 from models.train_progress import Progress, TrainResult
 from models.train_recipe import PHASES, identities, learning_rate_at, new_optimizer, split_held_out
 from models.train_state import Position, load_state, momentum_of, restore_momentum, save_state, write_atomically
-from models.train_teacher import load_teacher, taught_by
+from models.train_teacher import float_weights, taught_by, teacher_of
 
 CALIBRATION_IMAGES = 512
+OTHER_SHAPE = "start from a checkpoint whose groups, channels and classes are this network's"
 REMEDY = "delete it to train from the start"
 
 
@@ -80,17 +82,17 @@ class Training:
             self._end_phase()
         network = self.network.eval().to("cpu")
         network.arithmetic = Arithmetic.BREVITAS
-        float_weights = None
+        of_float_phase = None
         if self.recipe.float_epochs:
             loaded = load_state(self.float_path, self.float_identity)
-            float_weights = loaded[1] if loaded else None
+            of_float_phase = loaded[1] if loaded else None
         return TrainResult(
             network=network,
             images=len(self.train_set),
             held_out_float=self._last_held_out("float"),
             held_out_quantised=self._last_held_out("quantised"),
             seconds=position.seconds,
-            float_weights=float_weights,
+            float_weights=of_float_phase,
             log=position.log,
         )
 
@@ -196,7 +198,10 @@ class Training:
 
     def _start_quantised(self) -> None:
         images = to_input(self.train_set.images[:CALIBRATION_IMAGES], self.device)
-        if not self.recipe.float_epochs:
+        start = self.recipe.start
+        if start is not None:
+            restore(self.network, read_weights(start), str(start), OTHER_SHAPE)
+        elif not self.recipe.float_epochs:
             # A network that was never trained has no statistics to calibrate on: take them from these images.
             self.network.train()
             with torch.no_grad(), self.network.computing(Arithmetic.FLOAT):
@@ -209,7 +214,11 @@ class Training:
     def _load_teacher(self) -> None:
         if not self.recipe.distillation:
             return
-        self.teacher = load_teacher(self.float_path, self.float_identity, self.network, self.device)
+        if self.recipe.start is not None:
+            place, weights = self.recipe.start, read_weights(self.recipe.start)
+        else:
+            place, weights = self.float_path, float_weights(self.float_path, self.float_identity)
+        self.teacher = teacher_of(weights, place, self.network, self.device)
 
     def _save(self) -> None:
         if not self.processes.first:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from models.checkpoint import read_weights
 from models.datasets.dataset import Dataset
 from models.errors import ModelError
 from models.network import QuantResNet
@@ -21,6 +22,8 @@ _QUANTISED_FIELDS = {"epochs", "freeze_epochs", "learning_rate", "scale_learning
 def identities(spec: ModelSpec, recipe: TrainSpec, data: Dataset) -> tuple[str, str]:
     """Fingerprints of a whole training and of its float phase alone, which configs of one family share."""
     images = fingerprint(data.images, data.labels)
+    if recipe.start is not None:
+        images = fingerprint(images, *(tensor.numpy() for tensor in read_weights(recipe.start).values()))
     geometry = {"stem", "groups"}
     whole = [spec.model_dump(mode="json", include=geometry | _BIT_WIDTHS), recipe.model_dump(mode="json")]
     float_recipe = recipe.model_dump(mode="json", exclude=_QUANTISED_FIELDS)

@@ -1,4 +1,4 @@
-"""The teacher of a distillation: the network as it was after its float phase."""
+"""The teacher of a distillation: the network after its float phase, or the one that training starts from."""
 
 from pathlib import Path
 
@@ -13,23 +13,32 @@ from models.train_state import load_state
 REMEDY = "delete this training's folder to train from the start"
 
 
-def load_teacher(path: Path, identity: str, student: QuantResNet, device: str) -> QuantResNet:
-    """The float network of the same shape as the student.
-
-    Args:
-        path: weights of the float phase, as `save_state` wrote them.
-        identity: fingerprint of the float phase.
-        student: whose shape it has.
-        device: where it is to lie.
+def float_weights(path: Path, identity: str) -> dict[str, Tensor]:
+    """The tensors of a float phase, as `save_state` wrote them.
 
     Raises:
-        ModelError: the weights are missing, corrupt, or of another training.
+        ModelError: they are missing, corrupt, or of another training.
     """
     loaded = load_state(path, identity)
     if loaded is None:
         raise ModelError(str(path), "the float network to distil", "nothing there", REMEDY)
+    return loaded[1]
+
+
+def teacher_of(weights: dict[str, Tensor], place: Path, student: QuantResNet, device: str) -> QuantResNet:
+    """A network of the student's shape with its quantisers off.
+
+    Args:
+        weights: its tensors by name.
+        place: where they come from, for the error.
+        student: whose shape it has.
+        device: where it is to lie.
+
+    Raises:
+        ModelError: the weights are of another shape.
+    """
     teacher = build_network(student.spec, student.classes)
-    restore(teacher, loaded[1], str(path), REMEDY)
+    restore(teacher, weights, str(place), REMEDY)
     teacher.arithmetic = Arithmetic.FLOAT
     return channels_last(teacher.to(device))
 
