@@ -16,10 +16,11 @@ from finn_build.package.build import publish_package
 from finn_build.report.files import write_report
 from finn_build.report.schema import NOT_SHOWN, NOT_SHOWN_BY_VIVADO, Report, Stage, Verification
 from finn_build.report.verdict import failures, verdict
+from finn_build.rtl.record import KINDS, read_record
 from finn_build.runner import Runner
 
 REPORT_JSON, REPORT_HTML, VERIFY_JSON = "report.json", "report.html", "verify.json"
-PARTS = {"network", "layers", "hardware", "implementation", "cam", "accuracy", "examples", "package"}
+PARTS = {"network", "layers", "hardware", "implementation", "simulation", "cam", "accuracy", "examples", "package"}
 """The report's parts that stages fill, under these names in their facts."""
 
 _LAYER = re.compile(r"layer (\d+) \((.*)\)")
@@ -45,6 +46,7 @@ def conclude(config: Config, runner: Runner, folder: Path, write: bool = True) -
         write: leave no trace if not: other commands build what they need without touching the last report.
     """
     facts = {name: part for run in runner.done for name, part in run.result.facts.items() if name in PARTS}
+    facts |= _recorded(folder, facts)
     rows = [row for run in runner.done for row in run.result.verification]
     report = Report.model_validate(
         {
@@ -54,10 +56,10 @@ def conclude(config: Config, runner: Runner, folder: Path, write: bool = True) -
             "verify": bars_to_show(default_build_folder() / VERIFY_JSON),
             "until": runner.until,
             "command": f"make build CONFIG={config.name}",
-            "stages": [
-                Stage(
             "no_bitfile": runner.no_bitfile,
             "not_shown": NOT_SHOWN_BY_VIVADO if _routed(facts) else NOT_SHOWN,
+            "stages": [
+                Stage(
                     name=run.name,
                     seconds=round(run.seconds, 3),
                     reused=run.reused,
@@ -81,18 +83,27 @@ def conclude(config: Config, runner: Runner, folder: Path, write: bool = True) -
     told = [*failures(report), *notes, f"{config.name}: {verdict(report)}", f"report: {folder / REPORT_HTML}"]
     if report.package is not None:
         told.append(f"package: {folder / report.package.file}")
-    return Outcome(report, folder, report.passed, told)
-
     if report.no_bitfile:
         told.append(f"no bitfile: {report.no_bitfile}")
+    return Outcome(report, folder, report.passed, told)
 
-def _layers(fidelity: list[dict[str, Any]], rows: Sequence[Verification]) -> list[dict[str, Any]]:
-    """Each layer once: its error against float where the network was trained here, its integer mismatches everywhere.
+
 def _routed(facts: dict[str, Any]) -> bool:
     """Whether Vivado went all the way."""
     return bool(facts.get("implementation", {}).get("state") == "routed")
 
 
+def _recorded(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """What `simulate` and `synth` found of the code as it now is; of two simulations the longer one."""
+    simulation, synthesis = (read_record(folder, kind) for kind in KINDS)
+    found = {} if synthesis is None else {"synthesis": synthesis}
+    if simulation is not None and simulation["images"] > (facts.get("simulation", {}).get("images") or 0):
+        found["simulation"] = simulation
+    return found
+
+
+def _layers(fidelity: list[dict[str, Any]], rows: Sequence[Verification]) -> list[dict[str, Any]]:
+    """Each layer once: its error against float where the network was trained here, its integer mismatches everywhere.
 
     A layer's row in the verification says `layer 3 (name)`; the same position in `fidelity` is the same layer.
     """

@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from finn_build.cache.store import write_atomically
 from finn_build.errors import UserError
 from finn_build.report import plots, resource_plot, view
+from finn_build.report.hardware_runs import hardware_runs
 from finn_build.report.schema import Example, Report
 
 MOST_PICTURE_BYTES = 4_000_000
@@ -34,6 +35,8 @@ def render_html(report: Report, folder: Path) -> str:
         "resources": resource_plot.resources_plot(report.hardware) if report.hardware else None,
         "fidelity": plots.fidelity_plot(report.layers),
     }
+    runs = hardware_runs(report)
+    figures["timeline"] = runs["simulation"]["plot"] if runs["simulation"] else None
     examples = [view.example(one, _pictures(one, folder)) for one in report.examples]
     return (
         _environment()
@@ -42,6 +45,7 @@ def render_html(report: Report, folder: Path) -> str:
             css=(Path(__file__).parent / "style.css").read_text(encoding="utf-8"),
             plots=figures,
             examples=examples,
+            runs=runs,
             **view.page(report),
         )
     )

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from finn_build.report.base import Amount, Count, Deviation, Figure, Fraction, Part, RelativePath, Size
+from finn_build.report.simulated import Simulation, Synthesis
 
 VerifiedStage = Literal[
     "qonnx", "tidy", "streamline", "lower", "hardware", "partition", "specialise", "codegen", "cam", "rtl"
@@ -23,9 +24,9 @@ NOT_SHOWN = (
 )
 """What a laptop cannot show, until a vendor tool or a board has shown it."""
 
-
 NOT_SHOWN_BY_VIVADO = ("That the bitfile loads on the board.", NOT_SHOWN[3])
 """What is left when Vivado has shown the rest."""
+
 
 class Check(Part):
     """A stage's check: what was measured, its limit, and `measured relation limit`; `detail` says where it failed.
@@ -94,6 +95,15 @@ class Accuracy(Part):
     quantised: Fraction | None = None
     integer: Fraction | None = None
     note: str = ""
+    labels: tuple[str, ...] = ()
+    confusion: tuple[tuple[Count, ...], ...] = ()
+    """Of the integer graph: rows are the truth, columns the answer; empty for very many classes."""
+
+    @model_validator(mode="after")
+    def _square(self) -> "Accuracy":
+        if self.confusion and {len(self.labels)} != {len(self.confusion), *map(len, self.confusion)}:
+            raise ValueError("a confusion matrix has a row and a column a label")
+        return self
 
 
 class Verification(Part):
@@ -211,7 +221,6 @@ class Hardware(Part):
         return over
 
 
-class Cam(Part):
 class Implementation(Part):
     """What Vivado found: `used` by the whole design, `accelerator` by the part of it that the estimates count.
 
@@ -235,6 +244,7 @@ class Implementation(Part):
     power_w: Amount | None = None
 
 
+class Cam(Part):
     """The CAM block: `map` and `output` are [height, width]; `max_abs_error`: the heatmap against float64, in levels.
 
     `mismatches` counts maps, logits and classes that differ from the integer model; `facts` are further figures.
@@ -327,9 +337,11 @@ class Report(Part):
     verification: tuple[Verification, ...] = ()
     layers: tuple[LayerFidelity, ...] = ()
     hardware: Hardware | None = None
-    cam: Cam | None = None
     implementation: Implementation | None = None
     no_bitfile: str = ""
+    simulation: Simulation | None = None
+    synthesis: Synthesis | None = None
+    cam: Cam | None = None
     examples: tuple[Example, ...] = ()
     package: Package | None = None
     verify: tuple[Bar, ...] = ()

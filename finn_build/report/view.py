@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from finn_build.report import headline
 from finn_build.report import verdict as verdicts
+from finn_build.report.classes import classes
 from finn_build.report.schema import (
     Example,
     Hardware,
@@ -72,6 +73,7 @@ def page(report: Report) -> dict[str, Any]:
         "stages": _stages(report.stages),
         "chain_lead": _chain_lead(report.stages),
         "accuracies": headline.accuracies(report.accuracy) if report.accuracy else [],
+        "classes": classes(report.accuracy.labels, report.accuracy.confusion) if report.accuracy else None,
         "groups": groups(report),
         "layers_wrong": any(layer.mismatches for layer in report.layers),
         "hardware_lead": _hardware_lead(hardware) if hardware else "",
@@ -152,8 +154,10 @@ def _sections(report: Report) -> list[tuple[str, str]]:
         ("verification", "Verification", report.verification),
         ("layers", "Layers", report.layers),
         ("hardware", "Hardware", report.hardware),
-        ("cam", "CAM block", report.cam),
         ("implementation", "Implementation", report.implementation),
+        ("simulation", "Simulation", report.simulation),
+        ("synthesis", "Synthesis", report.synthesis),
+        ("cam", "CAM block", report.cam),
         ("bars", "Full bars", report.verify),
         ("package", "Package", report.package),
         ("reproduce", "Make it again", True),
@@ -198,7 +202,6 @@ def _hardware_lead(hardware: Hardware) -> str:
     return f"{lead} Folding: {hardware.folding}." if hardware.folding else lead
 
 
-def _hardware_notes(hardware: Hardware) -> list[str]:
 def implementation(report: Report) -> dict[str, Any] | None:
     """What Vivado found, beside the estimates: rows of resource, estimate, used, error and the whole design's share."""
     found, hardware = report.implementation, report.hardware
@@ -229,6 +232,7 @@ def implementation(report: Report) -> dict[str, Any] | None:
     return {"tool": found.tool, "rows": rows, "facts": facts}
 
 
+def _hardware_notes(hardware: Hardware) -> list[str]:
     notes = list(hardware.notes)
     if hardware.lower_bounds:
         names = ", ".join(hardware.lower_bounds)
