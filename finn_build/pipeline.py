@@ -51,6 +51,10 @@ SKIPPABLE = ("simulate",)
 """Stages that no other needs."""
 
 
+PUBLISHED = {"export": frozenset({GOLDEN, HEAD})}
+"""What `publish` puts into a stage's folder: these are no strangers there."""
+
+
 @dataclass(frozen=True)
 class BuildOptions:
     """What a user asks of a build beyond its config. Without `report` an earlier report stays as it is."""
@@ -75,7 +79,7 @@ def build_all(config: Config, options: BuildOptions, listener: Listener) -> Outc
     if sources.dataset is None and (options.until == "accuracy" or "accuracy" in options.force):
         remedy = "give --data DIR or set FINN_CAM_DATA"
         raise UserError("stage accuracy", f"a data set in the layout of {config.data.dataset}", "none", remedy)
-    store = Store((options.out or default_build_folder()).resolve() / config.name)
+    store = Store((options.out or default_build_folder()).resolve() / config.name, PUBLISHED)
     with _alone(store.folder, config.name):
         runner = Runner(store, listener, options.until, options.force, options.skip)
         with contextlib.suppress(UntilReached):

@@ -1,14 +1,14 @@
 """Where stages' results lie: a folder a stage, and a manifest a stage that is written last.
 
 A run that is killed leaves either the earlier result with its manifest, or no manifest: never one that promises a
-result which is not there. A result is used again only if its key is the same and each of its files still has the
-content that the manifest says.
+result which is not there. A result is used again only if its key is the same, each of its files still has the
+content that the manifest says, and no file has come to them.
 """
 
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from finn_build.cache.digest import file_digest
 from finn_build.cache.key import KeyParts, changed_parts, key_of
+from finn_build.errors import UserError
 
 FORMAT = 1
 
@@ -34,8 +35,10 @@ class Kept:
 class Store:
     """The results of one config's build, below one folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, published: Mapping[str, frozenset[str]] | None = None) -> None:
+        """Results below `folder`; `published` names files that other stages put into a stage's folder."""
         self.folder = folder
+        self._published = published or {}
         self._manifests = folder / ".stages"
         self._partial = folder / ".partial"
 
@@ -63,7 +66,8 @@ class Store:
         changed = changed_parts(kept.parts, parts)
         if changed:
             return changed
-        return [f"file {stage}/{name} is not as it was written" for name in self._spoilt(stage, kept)]
+        spoilt = [f"file {stage}/{name} is not as it was written" for name in self._spoilt(stage, kept)]
+        return spoilt + [f"file {stage}/{name} was added" for name in self._added(stage, kept)]
 
     def run(self, stage: str, parts: KeyParts, work: Callable[[Path], tuple[float, dict[str, Any]]]) -> Kept:
         """Runs a stage in a folder of its own and keeps its result in place of the earlier one.
@@ -73,6 +77,8 @@ class Store:
             parts: its key's parts.
             work: writes the files below the folder it is given; returns the seconds it took and its report as JSON.
         """
+        for place in (self._partial, self._manifests, self.place(stage)):
+            require_folder(place)
         partial = self._partial / stage
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -109,6 +115,23 @@ class Store:
             for name, digest in kept.files.items()
             if not (place / name).is_file() or file_digest(place / name) != digest
         ]
+
+    def _added(self, stage: str, kept: Kept) -> list[str]:
+        """Files that nothing of this project wrote: whoever reads the whole folder would take them for the stage's."""
+        place = self.place(stage)
+        found = {str(path.relative_to(place)) for path in place.rglob("*") if path.is_symlink() or not path.is_dir()}
+        return sorted(found - kept.files.keys() - self._published.get(stage, frozenset()))
+
+
+def require_folder(path: Path) -> None:
+    """Refuses what stands where a folder of results belongs.
+
+    Raises:
+        UserError: a file or a link is there.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        got = "a link" if path.is_symlink() else "a file"
+        raise UserError(str(path), "a folder of results, or nothing", got, "delete it, and run the command again")
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finn_build.config import CamSettings
+from finn_build.config import LEAST_MAP, CamSettings, small_map
 from finn_build.errors import UserError
 from finn_build.report.schema import Check, check
 from finn_build.stages.executed import verify_layers
@@ -44,6 +44,9 @@ def tidy_graph(qonnx: Path, input_spec: InputSpec, out: Path, progress: Progress
     tidied, report = tidy(network, input_spec.size, preprocessing)
     require_layers(tidied)
     head = head_of_graph(tidied)
+    if min(head.tap_shape[1:3]) < LEAST_MAP:
+        got = small_map(input_spec.size, head.tap_shape[1], head.tap_shape[2])
+        raise UserError("network", "keys that agree", got, "correct the table, or take another network")
     progress(0.3)
     images = golden_images(input_spec.size)
     before = _codes(network, tap_of(network), head, BatchExecutor, input_format(input_spec)).run(images)

@@ -48,7 +48,8 @@ def pictures_of(root: Path, split: Split) -> tuple[list[str], list[list[Path]]]:
         split: "train" or "test".
 
     Raises:
-        ModelError: the split or its classes are missing, or a class has no picture (or one, where it is to be parted).
+        ModelError: the split or its classes are missing, a class has no picture (or one, where it is to be parted), or
+            the test part has a class that the training part lacks.
     """
     require_folder(root, "a folder of class folders")
     own = {"train": part_of(root, "train"), "test": part_of(root, "test")}
@@ -60,6 +61,7 @@ def pictures_of(root: Path, split: Split) -> tuple[list[str], list[list[Path]]]:
     names = [path.name for path in class_folders(own["train"] or folder)]
     if not names:
         raise ModelError(str(folder), "one folder a class", "no folder", "put the pictures into class folders")
+    _require_known(root, own["test"], names)
     found = []
     for name in names:
         place = folder / name
@@ -71,6 +73,14 @@ def pictures_of(root: Path, split: Split) -> tuple[list[str], list[list[Path]]]:
             raise ModelError(str(place), wanted, str(len(pictures)) if pictures else "none", remedy)
         found.append(_part(pictures, split) if parted else pictures)
     return names, found
+
+
+def _require_known(root: Path, test: Path | None, names: list[str]) -> None:
+    """Pictures of a class that was not learnt would be left out of the accuracy without a word."""
+    for path in class_folders(test) if test is not None else []:
+        if path.name not in names and list_pictures(path):
+            remedy = f"add its pictures to {root / 'train' / path.name}, or remove the folder"
+            raise ModelError(str(path), f"a class of train ({', '.join(names)})", path.name, remedy)
 
 
 def load_folder(root: Path, split: Split, size: int) -> Dataset:

@@ -32,3 +32,26 @@ def test_an_error_that_standard_output_cannot_take() -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("finn-cam: config 'nonsense'")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "both"), [(["doctor"], False), (["--help"], False), (["doctor", "--json"], False), (["doctor"], True)]
+)
+def test_a_reader_that_leaves_ends_a_command_quietly(arguments: list[str], both: bool) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as gone:
+        streams = {"stdout": gone, "stderr": gone if both else subprocess.PIPE}
+        done = subprocess.run([*COMMAND, *arguments], **streams, text=True, check=False)  # type: ignore[call-overload]
+    assert done.returncode == 141
+    assert not done.stderr
+
+
+def test_an_answer_that_standard_output_cannot_take_is_one_line() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*COMMAND, "doctor"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "a full disk" in done.stderr

@@ -147,3 +147,32 @@ def test_facts_of_another_kind_are_refused_in_one_line(saved: Path, facts: dict[
     with pytest.raises(ModelError, match=next(iter(facts))) as caught:
         read_facts(saved)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("end", "index", "value", "match"),
+    [
+        ("running_var", 0, -0.5, r"variances of at least 0 in \S+running_var, got -0\.5; fetch"),
+        ("scaling_impl.value", 0, 0.0, r"a scale above 0 in \S+scaling_impl\.value, got 0; fetch"),
+        ("scaling_impl.value", 1, -0.25, r"a scale above 0 in \S+scaling_impl\.value, got -0\.25; fetch"),
+        ("conv.weight", 1, 0.0, r"weights in \S+conv\.weight, got zeros alone; fetch"),
+        ("fc.weight", 0, 0.0, r"weights in fc\.weight, got zeros alone; fetch"),
+        ("running_mean", 0, float("-inf"), r"finite numbers in \S+running_mean, got nan or inf; fetch"),
+    ],
+)
+def test_numbers_that_no_training_gives_are_refused_at_load(
+    saved: Path, end: str, index: int, value: float, match: str
+) -> None:
+    with safe_open(saved, framework="pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(saved)
+    name = sorted(key for key in tensors if key.endswith(end))[index]
+    if value == 0:
+        tensors[name].zero_()
+    else:
+        tensors[name].view(-1)[-1] = value
+    save_file(tensors, saved, metadata)
+    with pytest.raises(ModelError, match=match) as caught:
+        load_checkpoint(saved, small_spec(), 3)
+    assert str(caught.value).startswith(f"{saved}: expected ")
+    assert "\n" not in str(caught.value)

@@ -13,6 +13,7 @@ import pytest
 from finn_build.cache.key import changed_parts, key_of, key_parts
 from finn_build.cache.store import Store
 from finn_build.config import load_config
+from finn_build.errors import UserError
 
 
 def keep(store: Store, stage: str = "tidy", parts: dict[str, str] | None = None, text: str = "graph") -> None:
@@ -51,6 +52,45 @@ def test_a_spoilt_file_is_never_reused(tmp_path: Path, spoil: str) -> None:
     else:
         file.unlink()
     assert store.why_not_reused("tidy", {"input": "a"}) == ["file tidy/model.onnx is not as it was written"]
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "below"])
+def test_a_file_that_was_added_is_no_part_of_a_result(tmp_path: Path, kind: str) -> None:
+    store = Store(tmp_path, {"tidy": frozenset({"golden.npz"})})
+    keep(store)
+    place = store.place("tidy")
+    (place / "golden.npz").write_text("put there by another stage")
+    assert store.why_not_reused("tidy", {"input": "a"}) == []
+    added = place / "nodes" / "more.v" if kind == "below" else place / "more.v"
+    added.parent.mkdir(exist_ok=True)
+    if kind == "link":
+        added.symlink_to(tmp_path)
+    else:
+        added.write_text("module more; endmodule")
+    name = added.relative_to(tmp_path)
+    assert store.why_not_reused("tidy", {"input": "a"}) == [f"file {name} was added"]
+    keep(store)
+    assert not added.exists()
+    assert store.why_not_reused("tidy", {"input": "a"}) == []
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+@pytest.mark.parametrize("name", ["tidy", ".stages", ".partial"])
+def test_what_stands_where_a_folder_belongs_is_one_line(tmp_path: Path, kind: str, name: str) -> None:
+    store = Store(tmp_path / "build")
+    (tmp_path / "build").mkdir()
+    (tmp_path / "mine").mkdir()
+    taken = tmp_path / "build" / name
+    if kind == "file":
+        taken.write_text("mine")
+    else:
+        taken.symlink_to(tmp_path / "mine")
+    with pytest.raises(UserError, match=rf"{name}: expected a folder of results, or nothing, got a {kind}; delete it"):
+        keep(store)
+    assert taken.is_symlink() or taken.read_text() == "mine"
+    taken.unlink()
+    keep(store)
+    assert store.why_not_reused("tidy", {"input": "a"}) == []
 
 
 @pytest.mark.parametrize("manifest", ["", "{", "[]", '{"format": 1}', '{"format": 99, "parts": {}}'])
