@@ -8,7 +8,9 @@ from finn_build.cache.digest import file_digest
 from finn_build.environment import ROOT
 
 PACKAGES = ("models", "finn_build", "cam_postproc")
-RESOURCE_SUFFIXES = {".hpp", ".h", ".cpp", ".tcl", ".sv", ".v", ".vh", ".j2", ".html", ".css", ".json", ".csv", ".png"}
+RESOURCE_SUFFIXES = {
+    *(".hpp", ".h", ".cpp", ".tcl", ".sv", ".v", ".vh", ".j2", ".html", ".css", ".json", ".csv", ".png", ".sh"),
+}
 
 
 def source_digests(module: str) -> dict[str, str]:

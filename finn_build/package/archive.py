@@ -12,10 +12,15 @@ from finn_build.package.manifest import safe_path
 
 # The earliest date a zip can hold: the files' own dates would differ from build to build.
 DATE = (1980, 1, 1, 0, 0, 0)
-MODE = 0o644
+MODE, SCRIPT_MODE = 0o644, 0o755
 UNIX = 3
 MOST_BYTES = 1 << 31
 REMEDY = "copy or build the package again"
+
+
+def mode_of(path: str) -> int:
+    """A file's permissions in a package: scripts can be run."""
+    return SCRIPT_MODE if path.endswith(".sh") else MODE
 
 
 def zip_bytes(files: Mapping[str, bytes]) -> bytes:
@@ -25,7 +30,7 @@ def zip_bytes(files: Mapping[str, bytes]) -> bytes:
         for path in sorted(files):
             entry = zipfile.ZipInfo(safe_path(path), DATE)
             entry.create_system = UNIX
-            entry.external_attr = (stat.S_IFREG | MODE) << 16
+            entry.external_attr = (stat.S_IFREG | mode_of(path)) << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, files[path], compresslevel=9)
     return buffer.getvalue()

@@ -13,7 +13,8 @@ from finn_build.errors import UserError
 from finn_build.head import Head, read_arrays, read_head
 from finn_build.package import contents
 from finn_build.package import manifest as m
-from finn_build.package.archive import MODE, zip_bytes
+from finn_build.package.archive import mode_of, zip_bytes
+from finn_build.package.driver import driver_files
 from finn_build.package.portable import machine_roots, portable_graph, source_files, without_machine_paths
 from finn_build.package.readme import readme
 from finn_build.package.verify import verify_package
@@ -158,6 +159,7 @@ def _files(sources: PackageSources, head: Head) -> dict[str, bytes]:
         contents.CONFIG: settings,
         contents.GOLDEN: sources.golden_file.read_bytes(),
         **contents.licence_texts(),
+        **(driver_files(sources.config) if sources.head == "cam" else {}),
     }
     if not sources.nodes.is_dir():
         raise UserError(str(sources.nodes), "the generated sources", "no such folder", "build the config again")
@@ -213,7 +215,7 @@ def _replace_folder(folder: Path, files: Mapping[str, bytes]) -> None:
             place = partial / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
-            place.chmod(MODE)
+            place.chmod(mode_of(path))
         if folder.exists():
             folder.rename(earlier)
         partial.rename(folder)

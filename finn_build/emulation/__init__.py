@@ -1,0 +1,1 @@
+"""The emulated board: the packaged driver runs unchanged, and behind it the verified models answer."""

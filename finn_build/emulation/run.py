@@ -1,0 +1,211 @@
+"""A package on the emulated board: its answers compared with the integer graph, and faults on demand."""
+
+import json
+import shutil
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finn_build.emulation.board import Ended, run_on_board, told
+from finn_build.emulation.model import Accelerator
+from finn_build.emulation.stand_in import write_stand_in
+from finn_build.errors import CheckFailed
+from finn_build.package.archive import mode_of
+from finn_build.package.manifest import Manifest
+from finn_build.package.verify import verify_package
+
+UInt8 = NDArray[np.uint8]
+FRAME = slice(12, 16)
+TIMEOUT_S = 60.0
+HUNG_S = 1.5
+FAULTS = {
+    "dma-hang": "dma-timeout",
+    "wrong-bitfile": "wrong-bitfile",
+    "missing-flush": "stale-buffer",
+    "corrupt-weights": "corrupt-weights",
+    "short-transfer": "short-transfer",
+    "truncated-package": "broken-package",
+}
+"""What can be made to go wrong, and the name of the error by which the driver has to tell it."""
+
+ON_BOARD = ("dma-hang", "missing-flush", "corrupt-weights", "short-transfer")
+TRUNCATED = "weights/head.npz"
+
+
+@dataclass
+class Emulated:
+    """What the board said.
+
+    Attributes:
+        images: that went through driver and accelerator, golden ones included.
+        mismatches: of those, whose packet differs from the expected one in a byte.
+        errors: {name, message} of each error that the driver told.
+        fault: what was made to go wrong.
+        usable: whether all was well in the same process once the fault was gone; None without a fault.
+        buffers: that the driver did not free.
+        predictions: rows as `finn-cam localize` has them, where pictures were given.
+    """
+
+    images: int = 0
+    mismatches: int = 0
+    errors: list[dict[str, str]] = field(default_factory=list)
+    fault: str | None = None
+    usable: bool | None = None
+    buffers: int = 0
+    predictions: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        """Nothing wrong; or, with a fault, just its own error, and nothing wrong after it."""
+        whole = self.mismatches == 0 and self.buffers == 0
+        if self.fault is None:
+            return whole and not self.errors
+        names = [error["name"] for error in self.errors]
+        return whole and names == [FAULTS[self.fault]] and self.usable is True
+
+    def to_json(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return {**vars(self), "passed": self.passed}
+
+
+class EmulatedBoard:
+    """A package on a board that does not exist.
+
+    Args:
+        archive: the package's zip, unpacked as it is.
+        model: answers behind the DMAs.
+        work: an empty folder.
+    """
+
+    def __init__(self, archive: Path, model: Accelerator, work: Path) -> None:
+        self.manifest: Manifest = verify_package(archive)
+        self.package, self._model, self._work = work / "package", model, work
+        unpack(archive, self.package)
+        self.bitfile = write_stand_in(self.manifest, work / f"{self.manifest.config}.bit")
+
+    def run(self, *runs: dict[str, Any]) -> list[Ended]:
+        """Commands of the driver, or scripts, in one process; `argv` gets bitfile and package where it lacks them."""
+        image = int(np.prod(self.manifest.input.shape))
+        whole = [{**run, "argv": self.argv(run["argv"])} if "argv" in run else run for run in runs]
+        return run_on_board(whole, self.package, self._model, image, self._work)
+
+    def argv(self, given: Sequence[str]) -> list[str]:
+        """A command line of the driver with bitfile, package and a time-out."""
+        options = {"--bitfile": str(self.bitfile), "--package": str(self.package), "--timeout": str(TIMEOUT_S)}
+        missing = [word for name, value in options.items() if name not in given for word in (name, value)]
+        return [*given, *missing]
+
+    def told(self) -> str:
+        """What the driver wrote to standard output and error."""
+        return told(self._work)
+
+
+def self_test(board: EmulatedBoard, work: Path, fault: str | None = None) -> Emulated:
+    """The package's self-test; with a fault, once with it and once without, in the same process.
+
+    Args:
+        board: with the package.
+        work: for the reports.
+        fault: a key of `FAULTS`.
+
+    Raises:
+        ToolFailed: the driver ended in a way that it never should.
+    """
+    argv = ["selftest", "--seconds", "0", "--out"]
+    runs: list[dict[str, Any]] = [{"argv": [*argv, str(work / "whole.json")]}]
+    if fault is not None:
+        extra = ["--timeout", str(HUNG_S)] if fault == "dma-hang" else []
+        extra += ["--bitfile", str(_of_another(board, work))] if fault == "wrong-bitfile" else []
+        extra += ["--package", str(_truncated(board, work))] if fault == "truncated-package" else []
+        on_board = fault if fault in ON_BOARD else None
+        runs.insert(0, {"argv": [*argv, str(work / "fault.json"), *extra], "fault": on_board})
+    ended = board.run(*runs)
+    whole = json.loads((work / "whole.json").read_text(encoding="utf-8"))
+    result = Emulated(fault=fault, buffers=ended[-1].buffers)
+    if fault is None:
+        result.errors = whole["errors"]
+    else:
+        result.errors = json.loads((work / "fault.json").read_text(encoding="utf-8"))["errors"]
+        result.usable = bool(whole["passed"])
+    result.images, result.mismatches = int(whole["images"]), int(whole["mismatches"] or 0)
+    return result
+
+
+def compare_packets(
+    board: EmulatedBoard, images: UInt8, expected: Callable[[UInt8], UInt8], work: Path
+) -> tuple[int, str | None]:
+    """Images through driver and board, their packets byte for byte against the expected ones.
+
+    Args:
+        board: with the package.
+        images: uint8 [N, S, S, 3].
+        expected: gives the packets, uint8 [N, L].
+        work: for the arrays.
+
+    Returns:
+        Images whose packets differ, and the first difference in words.
+
+    Raises:
+        CheckFailed: the driver refused; with its line.
+    """
+    np.save(work / "images.npy", images, allow_pickle=False)
+    ended = board.run({"argv": ["packets", str(work / "images.npy"), str(work / "packets.npy")]})
+    if ended[0].exit_code:
+        raise CheckFailed("emulate", board.told().strip().splitlines()[-1], "see what the driver says")
+    got, wanted = np.load(work / "packets.npy", allow_pickle=False), expected(images)
+    different = without_frame(got) != without_frame(wanted)
+    rows = np.flatnonzero(different.any(axis=1))
+    if not rows.size:
+        return 0, None
+    first, byte = int(rows[0]), int(np.argmax(different[rows[0]]))
+    return int(rows.size), f"image {first}, byte {byte}: {got[first, byte]} instead of {wanted[first, byte]}"
+
+
+def localize_on_board(board: EmulatedBoard, pictures: Sequence[Path], work: Path) -> list[dict[str, Any]]:
+    """Picture files through the driver's `localize`: its results.json, and overlays and heatmaps in `work/localize`.
+
+    Raises:
+        CheckFailed: the driver refused; with its line.
+    """
+    folder = work / "localize"
+    ended = board.run({"argv": ["localize", *map(str, pictures), "--out", str(folder)]})
+    if ended[0].exit_code:
+        raise CheckFailed("emulate", board.told().strip().splitlines()[-1], "see what the driver says")
+    rows: list[dict[str, Any]] = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    return rows
+
+
+def without_frame(packets: UInt8) -> UInt8:
+    """A copy of packets whose frame counters are 0."""
+    copy = packets.copy()
+    copy[:, FRAME] = 0
+    return copy
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpacks a verified package, scripts with the right to run."""
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(folder)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(mode_of(path.name))
+
+
+def _of_another(board: EmulatedBoard, work: Path) -> Path:
+    other = int(board.manifest.build_id, 16) ^ 0x1
+    folder = work / "wrong"
+    folder.mkdir()
+    return write_stand_in(board.manifest, folder / board.bitfile.name, f"0x{other:08x}")
+
+
+def _truncated(board: EmulatedBoard, work: Path) -> Path:
+    copy = work / "truncated"
+    shutil.copytree(board.package, copy)
+    content = (copy / TRUNCATED).read_bytes()
+    (copy / TRUNCATED).write_bytes(content[: len(content) // 2])
+    return copy
