@@ -37,6 +37,11 @@ def licence_variables() -> dict[str, str]:
     return {name: os.environ.get(name, "") for name in ("XILINXD_LICENSE_FILE", "LM_LICENSE_FILE")}
 
 
+def cores_of_this_process() -> int:
+    """CPU cores of the machine, shared out among the processes that torchrun launched on it."""
+    return max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
 def _folder(name: str) -> Path | None:
     value = os.environ.get(name, "")
     return Path(value).expanduser() if value else None

@@ -1,11 +1,11 @@
 """Training a config: its data, its recipe, and the checkpoint and card that come out."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from finn_build.config import Config
+from finn_build.environment import cores_of_this_process
 from finn_build.errors import UserError
 from finn_build.labels import require_same_order
 from finn_build.sources import find_dataset
@@ -19,8 +19,8 @@ Tell = Callable[[float, str, bool], None]
 
 def train_config(
     config: Config, data: Path | None, folder: Path, device: str, threads: int, tell: Tell
-) -> dict[str, Any]:
-    """Trains a config's network, or goes on where a run was stopped.
+) -> dict[str, Any] | None:
+    """Trains a config's network, or goes on where a run was stopped; one of the processes that torchrun launched.
 
     Args:
         config: with `[train]`.
@@ -31,7 +31,7 @@ def train_config(
         tell: see `Tell`.
 
     Returns:
-        Paths and accuracies, as `finn-cam train --json` prints them.
+        Paths and accuracies, as `finn-cam train --json` prints them; None in every process but the first.
 
     Raises:
         UserError: there is no data set, its classes are the config's labels in another order, or the config's network
@@ -50,12 +50,13 @@ def train_config(
     import torch
 
     from models.datasets.load import load_dataset
+    from models.processes import launched, local_device
     from models.ship import describe_images, ship
     from models.train import train
     from models.train_progress import Progress
 
-    torch.set_num_threads(threads or os.cpu_count() or 1)
-    chosen = _device(device)
+    torch.set_num_threads(threads or cores_of_this_process())
+    chosen = local_device(_device(device))
     load = (config.data.dataset, root)
     learnt = load_dataset(*load, "train", config.input.size, config.data.classes)
     require_same_order(str(root), config.data.labels, learnt.names)
@@ -72,10 +73,21 @@ def train_config(
 
     # Configs of one shape and recipe share the float phase: 4w4a takes 5w5a's.
     shared = folder.parent.parent / FLOAT_FOLDER
-    result = train(config.model, config.train, learnt, folder, shared, device=chosen, on_progress=on_progress)
-    facts = ship(
-        result, config.train, test, describe_images(*load), _hardware(chosen), config.model.checkpoint, config.name
-    )
+    with launched(chosen) as processes:
+        result = train(
+            config.model,
+            config.train,
+            learnt,
+            folder,
+            shared,
+            device=chosen,
+            on_progress=on_progress if processes.first else None,
+            processes=processes,
+        )
+    if not processes.first:
+        return None
+    hardware = _hardware(chosen, processes.count)
+    facts = ship(result, config.train, test, describe_images(*load), hardware, config.model.checkpoint, config.name)
     return {
         "config": config.name,
         "checkpoint": str(config.model.checkpoint),
@@ -86,13 +98,14 @@ def train_config(
     }
 
 
-def _hardware(device: str) -> str:
+def _hardware(device: str, processes: int) -> str:
     """What it was trained on, in general words."""
     import torch
 
     if device.startswith("cuda"):
-        return str(torch.cuda.get_device_name(device))
-    count = torch.get_num_threads()
+        name = str(torch.cuda.get_device_name(device))
+        return f"{processes} × {name}" if processes > 1 else name
+    count = processes * torch.get_num_threads()
     return f"{count} CPU core{'s' if count > 1 else ''}"
 
 

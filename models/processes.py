@@ -87,6 +87,8 @@ def launched(device: str) -> Iterator[Processes]:
     if not distributed.is_torchelastic_launched():
         yield Processes()
         return
+    if device.startswith("cuda"):
+        torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     try:
         yield Processes(distributed.get_rank(), distributed.get_world_size())

@@ -11,11 +11,14 @@ from rich.table import Table
 from finn_build.cli.build import ConfigArgument, DataOption, JsonOption, OutOption
 from finn_build.cli.console import StageConsole, standard_error, standard_output
 from finn_build.config import Config, load_config
+from finn_build.environment import data_folder
 from finn_build.errors import UserError
 from finn_build.pipeline import BuildOptions, build_all
+from finn_build.report.classes import class_rows, short_labels
 from finn_build.sources import find_dataset
 
-LOCALISATION = "localisation.json"
+MOST_ON_TERMINAL = 20
+"""More classes than this make a confusion matrix too wide for a terminal."""
 COLUMNS = {
     "MaxBoxAcc": "MaxBoxAcc",
     "at τ": "best_threshold",
@@ -35,6 +38,9 @@ def evaluate(
     split: Annotated[str, typer.Option(help="test or train.")] = "test",
     localisation: Annotated[bool, typer.Option("--localisation", help="Boxes instead of classes.")] = False,
     method: Annotated[list[str] | None, typer.Option(help="Further CAM method, or all; may be repeated.")] = None,
+    metadata: Annotated[
+        Path | None, typer.Option("--metadata", metavar="DIR", help="Boxes: image_ids.txt, localization.txt, …")
+    ] = None,
     out: OutOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -43,7 +49,9 @@ def evaluate(
     if split not in ("test", "train"):
         raise UserError("--split", "test or train", repr(split), "correct it")
     which: Literal["test", "train"] = "test" if split == "test" else "train"
-    root = find_dataset(chosen, data)
+    if metadata is not None and not localisation:
+        raise UserError("--metadata", "--localisation with it", "none", "add --localisation")
+    root = _pictures(chosen, data, metadata) if localisation else find_dataset(chosen, data)
     if root is None:
         raise UserError(
             f"{chosen.name}: data set",
@@ -52,7 +60,7 @@ def evaluate(
             "give --data DIR or set FINN_CAM_DATA; finn-cam data cifar10 downloads one",
         )
     if localisation:
-        return _localisation(chosen, root, method or [], split, out, as_json)
+        return _localisation(chosen, root, metadata, method or [], split, out, as_json)
     if method:
         raise UserError("--method", "--localisation with it", "none", "add --localisation")
     output, stages = standard_output(), StageConsole(standard_error())
@@ -89,28 +97,54 @@ def evaluate(
         return 0
     for form, value in found.accuracy.items():
         output.print(f"{form:<10} {'–' if value is None else f'{100 * value:6.2f} %'}")
-    table = Table("class", "images", "recall", "precision", title="integer graph")
-    for row in found.per_class():
-        shown = ["–" if row[key] is None else f"{100 * row[key]:.1f} %" for key in ("recall", "precision")]
-        table.add_row(row["label"], str(row["images"]), *shown)
+    matrix = found.confusion["integer"].tolist()
+    table = Table("class", "images", "recall", "precision", "most often taken for", title="integer graph", box=None)
+    for row in class_rows(found.labels, matrix):
+        table.add_row(row.label, str(row.images), *row.told)
     output.print(table)
+    if len(matrix) <= MOST_ON_TERMINAL:
+        table = Table("truth ↓ answer →", *short_labels(found.labels), box=None, padding=(0, 1, 0, 0))
+        for label, counts in zip(found.labels, matrix, strict=True):
+            table.add_row(label, *(str(count) if count else "·" for count in counts))
+        output.print(table)
     output.print(f"{found.images} {which} images of {found.dataset} in {seconds:.1f} s")
     return 0
 
 
-def _localisation(config: Config, root: Path, methods: list[str], split: str, out: Path | None, as_json: bool) -> int:
+def _pictures(config: Config, data: Path | None, metadata: Path | None) -> Path | None:
+    """The folder of annotated pictures: any that has annotations of its own, else the config's data set."""
+    from finn_build.localisation_sources import is_annotated
+
+    folder = data or data_folder()
+    if folder is not None and folder.is_dir() and (metadata is not None or is_annotated(folder)):
+        return folder
+    return find_dataset(config, data)
+
+
+def _localisation(
+    config: Config,
+    root: Path,
+    metadata: Path | None,
+    methods: list[str],
+    split: str,
+    out: Path | None,
+    as_json: bool,
+) -> int:
     if split != "test":
         raise UserError("--split", "test with --localisation", repr(split), "training images only choose a threshold")
     output, stages = standard_output(), StageConsole(standard_error())
     with stages.running():
-        from finn_build.localisation_run import known_methods, load_sets, measure_localisation
+        from finn_build.localisation_report import LOCALISATION, refresh_report
+        from finn_build.localisation_run import find_decoders, known_methods, load_sets, measure_localisation
 
         chosen = known_methods(methods)
-        sets = load_sets(config, root)
+        decoders = find_decoders(config, methods)
+        sets = load_sets(config, root, metadata)
         outcome = build_all(config, BuildOptions(until="streamline", out=out, report=False), stages)
-        tell = stages.started("localise", f"{config.data.dataset}, {len(chosen)} methods", [])
-        found = measure_localisation(config, outcome.folder, *sets, chosen, tell)
+        tell = stages.started("localise", f"{len(sets[0])} images, {len(chosen)} methods", [])
+        found = measure_localisation(config, outcome.folder, *sets, chosen, tell, decoders)
     (outcome.folder / LOCALISATION).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    page = refresh_report(outcome.folder)
     if as_json:
         print(json.dumps(found))
         return 0
@@ -123,9 +157,12 @@ def _localisation(config: Config, root: Path, methods: list[str], split: str, ou
     for gap in found["differences"]:
         low, high = (100 * value for value in gap["interval"])
         points = f"{100 * gap['MaxBoxAcc']:+.2f} points of MaxBoxAcc, {100 * gap['confidence']:.0f} % interval"
-        output.print(f"{gap['of']} less {gap['against']}: {points} {low:+.2f} to {high:+.2f}")
+        names = f"{gap['of']} {gap['method']} less {gap['against']} {gap['against_method']}"
+        output.print(f"{names}: {points} {low:+.2f} to {high:+.2f}")
     output.print(f"{found['exact']['packets']} packets: class and logits are the integer graph's, without exception")
     output.print(f"all figures: {outcome.folder / LOCALISATION}; {found['seconds']:.1f} s")
+    told = f"in {page}" if page else f"finn-cam build {config.name} puts them into the report"
+    output.print(f"with pages of heatmaps: {told}")
     return 0
 
 

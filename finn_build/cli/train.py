@@ -45,6 +45,8 @@ def train(
                 console.print(f"{100 * fraction:5.1f} % {figures}")
 
         outcome = train_config(chosen, data, Path(folder), device, threads, tell)
+    if outcome is None:
+        return 0
     if as_json:
         print(json.dumps(outcome))
     else:

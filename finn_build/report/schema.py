@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from finn_build.report.base import Amount, Count, Deviation, Figure, Fraction, Part, RelativePath, Size
+from finn_build.report.localisation import Localisation
 from finn_build.report.simulated import Simulation, Synthesis
 
 VerifiedStage = Literal[
@@ -344,6 +345,7 @@ class Report(Part):
     cam: Cam | None = None
     examples: tuple[Example, ...] = ()
     package: Package | None = None
+    localisation: Localisation | None = None
     verify: tuple[Bar, ...] = ()
     not_shown: tuple[str, ...] = NOT_SHOWN
 

@@ -151,6 +151,7 @@ def _sections(report: Report) -> list[tuple[str, str]]:
         ("examples", "Examples", report.examples),
         ("chain", "Chain", report.stages),
         ("accuracy", "Accuracy", True),
+        ("localisation", "Localisation", report.localisation),
         ("verification", "Verification", report.verification),
         ("layers", "Layers", report.layers),
         ("hardware", "Hardware", report.hardware),

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from finn_build.report.classes import MOST_KEPT
 from finn_build.report.schema import check
 from finn_build.stages.result import Progress, StageResult
 from models.spec import DataSpec, InputSpec, ModelSpec
@@ -32,4 +33,6 @@ def measure_accuracy(
         apart, limit = round(abs(trained - compiled), 6), max(MOST_APART, round(1 / found.images, 6))
         checks.append(check("integer accuracy off the quantised one", apart, "<=", limit, unit="of the images"))
     facts = {"dataset": found.dataset, "split": found.split, "images": found.images, **found.accuracy}
+    if len(found.labels) <= MOST_KEPT:
+        facts |= {"labels": found.labels, "confusion": found.confusion["integer"].tolist()}
     return StageResult(checks=tuple(checks), facts={"accuracy": facts})

@@ -51,6 +51,14 @@ def test_two_folders_of_forty_pictures_are_trained_evaluated_and_localised(
     assert (found["dataset"], found["split"], found["images"]) == ("folder", "test", 16)
     assert found["accuracy"]["quantised"] == trained["test"]["quantised"]
     assert abs(found["accuracy"]["integer"] - found["accuracy"]["quantised"]) <= 1 / 16
+    assert {"config", "dataset", "split", "images", "accuracy", "seconds"} <= set(found)
+    assert set(found["accuracy"]) == {"float", "quantised", "integer"}
+    assert sum(map(sum, found["confusion"]["integer"])) == 16
+    assert [row["label"] for row in found["per_class"]] == told["labels"]
+    assert run(["evaluate", config, *out]) == 0
+    printed = capsys.readouterr().out
+    assert "most often taken for" in printed
+    assert "truth ↓ answer →" in printed
     picture = str(shapes / "disc" / "0.png")
     places = ["--build", str(tmp_path / "build"), "--out", str(tmp_path / "seen")]
     assert run(["localize", picture, "--config", config, "--json", *places]) == 0
@@ -70,7 +78,8 @@ def test_what_init_writes_fits_the_chip(tmp_path: Path, shapes: Path, size: int)
     assert run(["train", str(tmp_path / "mine.toml"), *out]) == 0
     assert run(["build", str(tmp_path / "mine.toml"), *out]) == 0
     report = json.loads((tmp_path / "build" / "mine" / "report.json").read_text())
-    assert report["accuracy"]["images"] == 16
+    assert sum(map(sum, report["accuracy"]["confusion"])) == report["accuracy"]["images"] == 16
+    assert "Confusion matrix" in (tmp_path / "build" / "mine" / "report.html").read_text()
     package = json.loads((tmp_path / "build" / "mine" / "deploy" / "labels.json").read_text())
     assert "bar ünten" in str(package)
 

@@ -1,3 +1,6 @@
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +51,20 @@ def pictures(tmp_path: Path) -> Path:
                 pixels = rng.integers(level, level + 100, (8, 8, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / f"{i}.png")
     return tmp_path / "pictures"
+
+
+@pytest.mark.verify
+def test_torchrun_trains_a_config_in_two_processes(tmp_path: Path, pictures: Path) -> None:
+    (tmp_path / "small.toml").write_text(CONFIG)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*torchrun, "-m", "finn_build.cli", "train", str(tmp_path / "small.toml"), "--data", str(pictures)]
+    command += ["--device", "cpu", "--out", str(tmp_path / "build"), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    outcome = json.loads(done.stdout)
+    assert set(outcome["test"]) == {"float", "quantised"}
+    assert (tmp_path / "small.safetensors").is_file()
+    assert done.stderr.count("quantised epoch 1/1") == 1
 
 
 def test_training_a_config_leaves_checkpoint_card_and_metrics(tmp_path: Path, pictures: Path) -> None:
