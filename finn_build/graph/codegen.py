@@ -128,6 +128,18 @@ def stamp_build_id(folder: Path) -> None:
     headers = sorted(folder.glob(f"*/{CAM_HEADER}"))
     if not headers:
         return
+    value = int(_digest_id(folder), 16)
+    for path in headers:
+        path.write_bytes(BUILD_ID.sub(b"CAM_BUILD_ID = 0x%08xu" % value, path.read_bytes()))
+
+
+def hardware_id(folder: Path) -> str:
+    """The build id of generated hardware: its register's, or the same digest where it has no such register."""
+    return read_build_id(folder) or _digest_id(folder)
+
+
+def _digest_id(folder: Path) -> str:
+    headers = sorted(folder.glob(f"*/{CAM_HEADER}"))
     whole = sha256()
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix != ".npy":
@@ -135,9 +147,7 @@ def stamp_build_id(folder: Path) -> None:
             if path in headers:
                 content = BUILD_ID.sub(b"", content)
             whole.update(path.relative_to(folder).as_posix().encode() + b"\0" + sha256(content).digest())
-    value = max(1, int.from_bytes(whole.digest()[:4], "big"))
-    for path in headers:
-        path.write_bytes(BUILD_ID.sub(b"CAM_BUILD_ID = 0x%08xu" % value, path.read_bytes()))
+    return f"0x{max(1, int.from_bytes(whole.digest()[:4], 'big')):08x}"
 
 
 def read_build_id(folder: Path) -> str | None:

@@ -34,12 +34,11 @@ def pack(
         CheckFailed: a generated file names a folder of this machine in a way that cannot be taken out.
     """
     from finn_build.cache.key import tool_versions
-    from finn_build.graph.codegen import read_build_id
+    from finn_build.graph.codegen import hardware_id, read_build_id
     from finn_build.package.build import PackageSources, build_package
     from finn_build.package.verify import verify_package
 
     tables: dict[str, Any] = {"hardware": hardware, "cam": cam, "input": input_spec, "data": data}
-    in_hardware = read_build_id(codegen)
     sources = PackageSources(
         config=name,
         part=hardware.part,
@@ -57,8 +56,8 @@ def pack(
         cam_sources=cam_folder / SOURCES,
         graph=generated,
         folding=specialised / FOLDING,
-        build_id=in_hardware,
-        registers=in_hardware is not None,
+        build_id=hardware_id(codegen),
+        registers=read_build_id(codegen) is not None,
         bitfile=None if vendor is None else vendor / f"{name}.bit",
     )
     progress(0.2)

@@ -51,17 +51,29 @@ def make_bitfile(
         ToolFailed: a tool failed; with the first errors of its log.
     """
     from finn_build.environment import licence_variables
+    from finn_build.graph.codegen import hardware_id
     from finn_build.resources.devices import device
     from finn_build.resources.estimates import estimate
     from finn_build.stages.inputs import load_graph
     from finn_build.vendor.build import VendorBuild, VendorSources, read_facts
     from finn_build.vendor.preflight import check_all
-    from finn_build.vendor.sources import hls_nodes
+    from finn_build.vendor.sources import dmas_of, hls_nodes
 
     check_all(work, hardware.part, deps, licence_variables())
-    made_of = VendorSources(name, generated, codegen, hardware.part, hardware.clock_mhz, deps)
-    build = VendorBuild(made_of, tools, work, progress)
     graph = load_graph(generated)
+    made_of = VendorSources(
+        name=name,
+        graph=generated,
+        nodes=codegen,
+        part=hardware.part,
+        clock_mhz=hardware.clock_mhz,
+        build_id=hardware_id(codegen),
+        packet_bytes=next(dma.bytes for dma in dmas_of(graph) if dma.direction == "out")
+        if hardware.head == "cam"
+        else 0,
+        deps=deps,
+    )
+    build = VendorBuild(made_of, tools, work, progress)
     estimates = estimate(graph, hardware.part, hardware.clock_mhz).totals
     build.probe()
     build.synthesise_cpp(hls_nodes(graph))

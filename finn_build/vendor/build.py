@@ -9,6 +9,7 @@ from pathlib import Path
 
 from finn_build.cache.digest import file_digest, folder_digest, value_digest
 from finn_build.errors import CheckFailed, ToolFailed
+from finn_build.package.bitfile import BUILD_MARK, PACKET_MARK
 from finn_build.package.manifest import CAM_BLOCK
 from finn_build.vendor import reports, sources
 from finn_build.vendor.deps import BOARD_FILES, dependencies
@@ -20,6 +21,9 @@ from finn_build.vendor.tools import Tools
 MOST_JOBS = 8
 SYNTHESIS_FILES = ["synthesised.dcp", "utilization.rpt", "hierarchy.rpt", "timing.rpt"]
 ROUTED_FILES = ["routed.dcp", "utilization.rpt", "hierarchy.rpt", "timing.rpt", "power.rpt"]
+UNTOUCHED = {"class_select": 0xFFFFFFFF, "gate": 0x80000000}
+"""What the CAM's registers hold after reset: the class with the highest logit, and a gate that lets all pass."""
+
 UNREAD_MEMORY = "could not open $readmem"
 
 
@@ -32,6 +36,8 @@ class VendorSources:
         graph: the graph of the stage `codegen`, whose nodes name their folders.
         nodes: generated sources, a folder a node.
         part, clock_mhz: of the accelerator.
+        build_id: of the hardware, '0x' and eight hex digits.
+        packet_bytes: that leave for an image.
         deps: FINN's headers and the board files.
     """
 
@@ -40,16 +46,19 @@ class VendorSources:
     nodes: Path
     part: str
     clock_mhz: float
+    build_id: str
+    packet_bytes: int
     deps: Path
 
 
 @dataclass(frozen=True)
 class Accelerator:
-    """The stitched IP: its folder, its name, and its AXI-lite interface, None where it has no registers."""
+    """The stitched IP: its folder, its name, its AXI-lite interface (None where it has no registers), plain inputs."""
 
     ip: Path
     vlnv: str
     control: str | None
+    plain: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,7 +152,15 @@ class VendorBuild:
         self._tell(0.25)
         told = json.loads((place / "stitched.json").read_text(encoding="utf-8"))
         control = told["interfaces"].get("axilite", [])
-        return Accelerator(place / "project" / "ip", str(told["vlnv"]), str(control[0]) if control else None)
+        plain = tuple(told["interfaces"].get("ap_none", []))
+        unknown = [port for port in plain if port not in UNTOUCHED]
+        if unknown or len(control) > 1:
+            what = f"input {unknown[0]}" if unknown else f"{len(control)} AXI-lite interfaces"
+            raise CheckFailed(
+                "vendor", f"the accelerator has {what}, which the block design does not know", "report it"
+            )
+        ip = place / "project" / "ip"
+        return Accelerator(ip, str(told["vlnv"]), str(control[0]) if control else None, plain)
 
     def design(self, accelerator: Accelerator) -> Path:
         """Makes the block design with processing system and DMAs, and returns its folder with `top.hwh`.
@@ -163,6 +180,8 @@ class VendorBuild:
             input_node=dmas["in"],
             output_node=dmas["out"],
             control=accelerator.control,
+            tied={port: UNTOUCHED[port] for port in accelerator.plain},
+            marks={PACKET_MARK: self.made_of.packet_bytes, BUILD_MARK: int(self.made_of.build_id, 16)},
         ).script()
         parts = self._common | self._after("stitch") | {"script": value_digest(script)}
         wanted = [f"{TOP}.hwh", "facts.txt"]
@@ -209,7 +228,7 @@ class VendorBuild:
             ToolFailed: Vivado could not.
         """
         checkpoint = routed.folder / "routed.dcp"
-        script = render("bitstream", routed=checkpoint, file=f"{TOP}.bit")
+        script = render("bitstream", routed=checkpoint, file=f"{TOP}.bit", build_id=self.made_of.build_id)
         parts = self._common | self._after("implementation") | {"script": value_digest(script)}
         parts |= {"checkpoint": file_digest(checkpoint)}
         place = self.steps.run("bitstream", parts, [f"{TOP}.bit"], lambda folder: self._vivado(folder, script))

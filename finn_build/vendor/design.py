@@ -20,6 +20,7 @@ IP: Mapping[str, str] = {
     "reset": "xilinx.com:ip:proc_sys_reset:5.0",
     "smartconnect": "xilinx.com:ip:smartconnect:1.0",
     "interconnect": "xilinx.com:ip:axi_interconnect:2.1",
+    "constant": "xilinx.com:ip:xlconstant:1.1",
 }
 """Vivado's own IP: the same versions in 2022.2 and 2024.2. The first build step asks the catalogue for them."""
 
@@ -47,6 +48,8 @@ class Design:
         vlnv: name of the accelerator's IP.
         input_node, output_node: names of the DMAs' IP.
         control: the accelerator's AXI-lite interface; None where it has no registers.
+        tied: plain inputs of the accelerator and their values: the registers of a block that has none.
+        marks: constants that go with the design, unconnected, for `finn-cam deploy --check-bitfile` to read.
     """
 
     part: str
@@ -57,6 +60,8 @@ class Design:
     input_node: str
     output_node: str
     control: str | None
+    tied: Mapping[str, int]
+    marks: Mapping[str, int]
 
     @property
     def slaves(self) -> list[Slave]:
@@ -88,6 +93,8 @@ class Design:
             output_dma=OUTPUT_DMA,
             output_node=self.output_node,
             slaves=self.slaves,
+            constants={f"tied_{port}": (value, f"{CAM_BLOCK}/{port}") for port, value in self.tied.items()}
+            | {name: (value, "") for name, value in self.marks.items()},
             clocked=[*clocked, *(f"{cell}/ap_clk" for cell in cells)],
             reset=[*reset, *(f"{cell}/ap_rst_n" for cell in cells)],
         )
