@@ -12,6 +12,7 @@ from finn_build.cache.key import tool_versions
 from finn_build.cache.source import source_digests
 from finn_build.config import Config
 from finn_build.environment import default_build_folder
+from finn_build.localisation_report import read_localisation
 from finn_build.package.build import publish_package
 from finn_build.report.files import write_report
 from finn_build.report.schema import NOT_SHOWN, NOT_SHOWN_BY_VIVADO, Report, Stage, Verification
@@ -53,6 +54,7 @@ def conclude(config: Config, runner: Runner, folder: Path, write: bool = True) -
             "config": config.name,
             "versions": tool_versions(),
             "commit": clean_commit(),
+            "localisation": read_localisation(folder),
             "verify": bars_to_show(default_build_folder() / VERIFY_JSON),
             "until": runner.until,
             "command": f"make build CONFIG={config.name}",

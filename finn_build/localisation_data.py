@@ -1,6 +1,5 @@
 """Annotated images as the network sees them, and their boxes as the protocol compares them."""
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -8,13 +7,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cam_postproc.metrics.annotations import Annotation, read_tiny_imagenet
+from cam_postproc.metrics.annotations import safe_path
 from cam_postproc.metrics.contours import Int64
 from finn_build.config import Config
 from finn_build.errors import UserError
-
-BOXED_A_CLASS = 50
-"""Training images a class whose boxes may choose a threshold: localisation is learnt from class labels alone."""
+from finn_build.localisation_sources import read_annotations
 
 
 @dataclass(frozen=True)
@@ -25,23 +22,26 @@ class Boxed:
         images: uint8 NHWC [N, S, S, 3], RGB, at the network's size.
         labels: int64 [N].
         boxes: N arrays int64 [B, 4], at the protocol's 224×224.
+        source: in what format they are annotated.
     """
 
     images: NDArray[np.uint8]
     labels: Int64
     boxes: list[Int64]
+    source: str = "tiny-imagenet"
 
     def __len__(self) -> int:
         return len(self.labels)
 
 
-def load_boxed(config: Config, root: Path, split: Literal["train", "val"]) -> Boxed:
-    """The annotated images of a split; of the training images the first fifty of each class.
+def load_boxed(config: Config, root: Path, split: Literal["train", "val"], metadata: Path | None = None) -> Boxed:
+    """The annotated images of a split; of those that choose a threshold the first fifty of each class.
 
     Args:
         config: whose `[data]` and `[input]` say what is wanted.
-        root: of the data set.
+        root: of the pictures.
         split: `val` is scored; `train` chooses a threshold.
+        metadata: a folder in the evaluator's format; None finds out what lies in `root`.
 
     Raises:
         UserError: a data set without boxes, or none in this split.
@@ -49,31 +49,18 @@ def load_boxed(config: Config, root: Path, split: Literal["train", "val"]) -> Bo
     """
     from models.datasets.pictures import read_picture
 
-    if config.data.dataset != "tiny-imagenet":
-        got = f"{config.data.dataset}, which has none"
-        raise UserError(f"{config.name}: [data] dataset", "images with boxes: tiny-imagenet", got, "use another config")
-    annotations = read_tiny_imagenet(root, split)
-    if split == "train":
-        annotations = _first_of_each_class(annotations)
-    if not annotations:
+    found = read_annotations(config, root, split, metadata)
+    if not found.annotations:
         raise UserError(f"{root}: {split}", "annotated boxes", "none", "fetch the data set again")
-    classes = 1 + max(annotation.label for annotation in annotations)
+    classes = 1 + max(annotation.label for annotation in found.annotations)
     if classes > config.data.classes:
         remedy = "correct [data] classes or the folder"
-        raise UserError(str(root), f"{config.data.classes} classes", f"{classes} or more", remedy)
+        raise UserError(str(metadata or root), f"{config.data.classes} classes", f"{classes} or more", remedy)
     size = config.input.size
+    paths = [safe_path(found.pictures, annotation.image_id) for annotation in found.annotations]
     return Boxed(
-        images=np.stack([read_picture(root / annotation.image_id, size)[0] for annotation in annotations]),
-        labels=np.array([annotation.label for annotation in annotations], np.int64),
-        boxes=[annotation.boxes_at() for annotation in annotations],
+        images=np.stack([read_picture(path, size)[0] for path in paths]),
+        labels=np.array([annotation.label for annotation in found.annotations], np.int64),
+        boxes=[annotation.boxes_at() for annotation in found.annotations],
+        source=found.source,
     )
-
-
-def _first_of_each_class(annotations: list[Annotation]) -> list[Annotation]:
-    seen: Counter[int] = Counter()
-    kept = []
-    for annotation in annotations:
-        seen[annotation.label] += 1
-        if seen[annotation.label] <= BOXED_A_CLASS:
-            kept.append(annotation)
-    return kept

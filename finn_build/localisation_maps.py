@@ -18,6 +18,7 @@ from finn_build.config import Config
 from finn_build.errors import CheckFailed
 from finn_build.executors.base import Output
 from finn_build.executors.batch import BatchExecutor
+from finn_build.fcam_maps import FcamMaps
 from finn_build.head import Head, read_head
 from finn_build.localisation_data import Boxed
 from models.checkpoint import load_checkpoint
@@ -54,9 +55,13 @@ class Forms:
         config: that was built.
         folder: of its build.
         methods: of `cam_postproc.methods`; integer and csim know `cam` alone.
+        decoders: of F-CAM, trained on this network; None leaves its methods away.
+
+    Raises:
+        ModelError: the decoders were trained on another network.
     """
 
-    def __init__(self, config: Config, folder: Path, methods: Sequence[str]) -> None:
+    def __init__(self, config: Config, folder: Path, methods: Sequence[str], decoders: Path | None = None) -> None:
         self._head: Head = read_head(folder / "streamline" / "head.npz")
         self._spec: CamSpec = self._head.cam_spec(config.cam_output, config.cam.sampling)
         integer = folder / "streamline" / "model.onnx"
@@ -66,6 +71,7 @@ class Forms:
         if config.model.source == "checkpoint":
             weights = folder / "model" / "network.safetensors"
             self._network, _ = load_checkpoint(weights, config.model, config.data.classes)
+        self._fcam = FcamMaps(decoders, self._network) if decoders is not None and self._network is not None else None
         self._methods = methods
 
     def run(self, boxed: Boxed, progress: Callable[[float], None]) -> dict[FormName, Heat]:
@@ -83,6 +89,9 @@ class Forms:
         for number, (name, arithmetic, method) in enumerate(jobs):
             found[name, method] = self._software(boxed, arithmetic, method)
             progress((number + 1) / (len(jobs) + 2))
+        if self._fcam is not None:
+            for method, maps in self._fcam.of_images(boxed.images).items():
+                found["quantised", method] = Heat(maps, found["quantised", "cam"].logits)
         return {**found, **self._hardware(boxed)}
 
     def _software(self, boxed: Boxed, arithmetic: Arithmetic, method: str) -> Heat:
@@ -133,6 +142,9 @@ class Forms:
             _need_equal(f"{name}: packet's class", read.class_index, "the integer graph's", logits.argmax(axis=1))
             found[name, "cam"] = Heat(read.maps[:, 0], read.logits)
         _need_equal("csim: heatmap", found["csim", "cam"].maps, "the numpy model's", found["integer", "cam"].maps)
+        if self._fcam is not None:
+            for method, maps in self._fcam.of_taps(boxed.images, tap, head.tap_scale).items():
+                found["integer", method] = Heat(maps, logits)
         return found
 
 

@@ -7,16 +7,28 @@ from typing import Any
 
 import numpy as np
 
-from cam_postproc.metrics.annotations import read_tiny_imagenet
 from cam_postproc.metrics.boxes import BoxIous
 from finn_build.config import Config
 from finn_build.errors import UserError
+from finn_build.fcam_maps import FCAM
 from finn_build.localisation import box_kernel
 from finn_build.localisation_data import Boxed, load_boxed
 from finn_build.localisation_maps import FormName, Forms, Heat
+from finn_build.localisation_report import digests_of
+from finn_build.localisation_sheet import write_sheets
+from finn_build.localisation_sources import read_annotations
 from finn_build.localisation_table import centre_box, centre_gaussian, difference, overlaps_of, row_of
+from models.fcam.checkpoint import decoders_path
 
-COMPARED = (("integer", "float"), ("csim", "float"), ("integer", "quantised"))
+COMPARED: tuple[tuple[FormName, FormName], ...] = (
+    (("integer", "cam"), ("float", "cam")),
+    (("csim", "cam"), ("float", "cam")),
+    (("integer", "cam"), ("quantised", "cam")),
+    (("quantised", FCAM["skips"]), ("quantised", "cam")),
+    (("quantised", FCAM["tap"]), ("quantised", "cam")),
+    (("integer", FCAM["tap"]), ("integer", "cam")),
+)
+"""What is set against what, paired image by image."""
 
 
 def known_methods(named: Sequence[str]) -> list[str]:
@@ -29,20 +41,41 @@ def known_methods(named: Sequence[str]) -> list[str]:
 
     chosen = ["cam"]
     for name in named:
-        if name not in (*METHODS, "all"):
-            raise UserError("--method", f"one of {', '.join(METHODS)}, or all", repr(name), "correct it")
-        chosen += METHODS if name == "all" else [name]
+        if name not in (*METHODS, "fcam", "all"):
+            raise UserError("--method", f"one of {', '.join(METHODS)}, fcam, or all", repr(name), "correct it")
+        chosen += METHODS if name == "all" else [name] if name in METHODS else []
     return list(dict.fromkeys(chosen))
 
 
-def load_sets(config: Config, root: Path) -> tuple[Boxed, Boxed | None]:
-    """The images that are scored, and those that choose a threshold: None where the data set has no training boxes.
+def find_decoders(config: Config, named: Sequence[str]) -> Path | None:
+    """The F-CAM decoders beside a config's checkpoint, which are measured wherever they are; None where there are none.
+
+    Raises:
+        UserError: the user names them, and they are not trained yet.
+    """
+    path = None if config.model.checkpoint is None else decoders_path(config.model.checkpoint)
+    if path is not None and path.is_file():
+        return path
+    if "fcam" in named:
+        remedy = f"train them first: finn-cam fcam {config.name}"
+        raise UserError("--method fcam", "F-CAM decoders", f"no {path}", remedy)
+    return None
+
+
+def load_sets(config: Config, root: Path, metadata: Path | None = None) -> tuple[Boxed, Boxed | None]:
+    """The images that are scored, and those that choose a threshold: None where there are no boxes to choose by.
+
+    Args:
+        config: whose network sees them.
+        root: of the pictures.
+        metadata: a folder in the evaluator's format; None finds out what lies in `root`.
 
     Raises:
         UserError, CamError, ModelError: the data set has no boxes, or is broken.
     """
-    scored = load_boxed(config, root, "val")
-    return scored, load_boxed(config, root, "train") if _has_train_boxes(root) else None
+    scored = load_boxed(config, root, "val", metadata)
+    chooses = read_annotations(config, root, "train", metadata).annotations
+    return scored, load_boxed(config, root, "train", metadata) if chooses else None
 
 
 def measure_localisation(
@@ -52,6 +85,7 @@ def measure_localisation(
     chooses: Boxed | None,
     methods: Sequence[str],
     progress: Callable[[float], None],
+    decoders: Path | None = None,
 ) -> dict[str, Any]:
     """Scores every form of a built network on the validation images of a data set with boxes, at 224×224.
 
@@ -63,15 +97,17 @@ def measure_localisation(
         scored, chooses: from `load_sets`.
         methods: for the float and the quantised network.
         progress: told the fraction that is done.
+        decoders: from `find_decoders`.
 
     Returns:
-        As `finn-cam evaluate --localisation --json` prints it; rates are fractions.
+        As `finn-cam evaluate --localisation --json` prints it; rates are fractions. The pages of heatmaps that it names
+        are written into `folder`.
 
     Raises:
         CheckFailed: the CAM block's logits are not the integer graph's.
     """
     start = time.perf_counter()
-    forms = Forms(config, folder, methods)
+    forms = Forms(config, folder, methods, decoders)
     heat = forms.run(scored, lambda done: progress(0.4 * done))
     others = forms.run(chooses, lambda done: progress(0.4 + 0.3 * done)) if chooses is not None else {}
     kernel = box_kernel()
@@ -95,7 +131,7 @@ def measure_localisation(
     progress(0.95)
     return {
         "config": config.name,
-        "dataset": config.data.dataset,
+        "dataset": scored.source,
         "split": "val",
         "images": len(scored),
         "threshold_images": 0 if chooses is None else len(chooses),
@@ -105,15 +141,18 @@ def measure_localisation(
             "centre_gaussian": centre_gaussian(scored.boxes, kernel),
         },
         "differences": [
-            {"of": ours, "against": theirs, "method": "cam", **difference(ious[ours, "cam"], ious[theirs, "cam"])}
+            {
+                "of": ours[0],
+                "against": theirs[0],
+                "method": ours[1],
+                "against_method": theirs[1],
+                **difference(ious[ours], ious[theirs]),
+            }
             for ours, theirs in COMPARED
-            if (theirs, "cam") in ious
+            if ours in ious and theirs in ious
         ],
         "exact": {"packets": 2 * (len(scored) + (0 if chooses is None else len(chooses))), "mismatches": 0},
+        "sheets": write_sheets(folder, scored, config.labels, heat, rows),
+        "inputs": digests_of(folder),
         "seconds": round(time.perf_counter() - start, 3),
     }
-
-
-def _has_train_boxes(root: Path) -> bool:
-    """A copy of the data set may come without its training images."""
-    return (root / "train").is_dir() and bool(read_tiny_imagenet(root, "train"))

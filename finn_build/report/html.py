@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from finn_build.cache.store import write_atomically
 from finn_build.errors import UserError
 from finn_build.report import plots, resource_plot, view
+from finn_build.report.localisation import localisation
 from finn_build.report.hardware_runs import hardware_runs
 from finn_build.report.schema import Example, Report
 
@@ -38,6 +39,8 @@ def render_html(report: Report, folder: Path) -> str:
     runs = hardware_runs(report)
     figures["timeline"] = runs["simulation"]["plot"] if runs["simulation"] else None
     examples = [view.example(one, _pictures(one, folder)) for one in report.examples]
+    sheets = report.localisation.sheets if report.localisation else ()
+    pages = {sheet.file: _as_data(folder / sheet.file) for sheet in sheets}
     return (
         _environment()
         .get_template("page.html.j2")
@@ -45,6 +48,7 @@ def render_html(report: Report, folder: Path) -> str:
             css=(Path(__file__).parent / "style.css").read_text(encoding="utf-8"),
             plots=figures,
             examples=examples,
+            localisation=localisation(report.localisation, pages),
             runs=runs,
             **view.page(report),
         )

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from cam_postproc.metrics.annotations import Annotation, read_tiny_imagenet
 from finn_build.cli.app import run
 from finn_build.config import load_config
 from models.checkpoint import CheckpointFacts, save_checkpoint
@@ -255,6 +257,154 @@ def test_a_block_that_differs_from_the_integer_graph_is_found(place: Path, built
     boxed = load_boxed(config, place / "data", "val")
     with pytest.raises(CheckFailed, match=r"integer: packet's logits at \[\d+, 1\] is .* the integer graph's"):
         Forms(config, tmp_path / "small", ["cam"]).run(boxed, lambda done: None)
+
+
+def test_decoders_are_trained_scored_and_refused_on_other_weights(
+    place: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("small.toml", "small.safetensors"):
+        (tmp_path / name).write_bytes((place / name).read_bytes())
+    common = [str(tmp_path / "small.toml"), "--data", str(place / "data"), "--out", str(place / "build")]
+    scored = ["evaluate", *common, "--localisation", "--method", "fcam", "--json"]
+    assert run(scored) == 2
+    assert "train them first: finn-cam fcam small" in capfd.readouterr().err
+    assert run(["fcam", *common, "--epochs", "1", "--threads", "1", "--json"]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert told["decoders"] == str(tmp_path / "small.fcam.safetensors")
+    assert (told["train_images"], told["epochs"]) == (12, 1)
+    assert run(scored) == 0
+    found = json.loads(capfd.readouterr().out)
+    rows = {(row["executor"], row["method"]): row for row in found["results"]}
+    of_decoders = [("quantised", "fcam-skips"), ("quantised", "fcam-tap"), ("integer", "fcam-tap")]
+    assert [name for name in rows if name[1].startswith("fcam")] == of_decoders
+    # The board's tap is the quantised network's, so its decoder's answer is as well.
+    assert rows["integer", "fcam-tap"]["MaxBoxAcc"] == pytest.approx(
+        rows["quantised", "fcam-tap"]["MaxBoxAcc"], abs=0.1
+    )
+    compared = [(gap["of"], gap["method"], gap["against"], gap["against_method"]) for gap in found["differences"]]
+    assert ("integer", "fcam-tap", "integer", "cam") in compared
+    assert [sheet["method"] for sheet in found["sheets"]] == ["cam", "fcam-skips", "fcam-tap"]
+
+
+def wsol_of(boxed: list[Annotation], folder: Path) -> None:
+    folder.mkdir(parents=True)
+    names = ("image_ids", "class_labels", "image_sizes", "localization")
+    lines: dict[str, list[str]] = {name: [] for name in names}
+    for one in boxed:
+        lines["image_ids"].append(one.image_id)
+        lines["class_labels"].append(f"{one.image_id},{one.label}")
+        lines["image_sizes"].append(f"{one.image_id},64,64")
+        lines["localization"] += [f"{one.image_id},{','.join(map(str, box))}" for box in one.boxes]
+    for name in names:
+        (folder / f"{name}.txt").write_text("\n".join(lines[name]) + "\n")
+
+
+def voc_of(boxed: list[Annotation], root: Path, folder: Path, labels: list[str]) -> None:
+    for part in ("Annotations", "JPEGImages", "ImageSets/Main"):
+        (folder / part).mkdir(parents=True)
+    for one in boxed:
+        name = Path(one.image_id).name
+        (folder / "JPEGImages" / name).write_bytes((root / one.image_id).read_bytes())
+        x0, y0, x1, y1 = (value + 1 for value in one.boxes[0])
+        corners = f"<xmin>{x0}</xmin><ymin>{y0}</ymin><xmax>{x1}</xmax><ymax>{y1}</ymax>"
+        objects = [(labels[one.label], corners), ("person", "<xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax>")]
+        text = "".join(f"<object><name>{kind}</name><bndbox>{box}</bndbox></object>" for kind, box in objects)
+        size = "<size><width>64</width><height>64</height></size>"
+        xml = f"<annotation><filename>{name}</filename>{size}{text}</annotation>"
+        (folder / "Annotations" / f"{Path(name).stem}.xml").write_text(xml)
+
+
+def test_the_same_boxes_in_three_formats(
+    place: Path, built: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from finn_build.localisation_data import load_boxed
+
+    config, root = load_config(str(place / "small.toml")), place / "data"
+    annotations = read_tiny_imagenet(root, "val")
+    wsol_of(annotations, tmp_path / "meta" / "test")
+    voc_of(annotations, root, tmp_path / "voc", config.labels)
+    known = load_boxed(config, root, "val")
+    for source, found in (
+        ("metadata", load_boxed(config, root, "val", tmp_path / "meta")),
+        ("metadata", load_boxed(config, root, "val", tmp_path / "meta" / "test")),
+        ("VOC XML", load_boxed(config, tmp_path / "voc", "val")),
+    ):
+        assert found.source == source
+        # Files are read in the order of their names, annotations in theirs.
+        order = np.lexsort((found.images.reshape(12, -1).sum(axis=1),))
+        wanted = np.lexsort((known.images.reshape(12, -1).sum(axis=1),))
+        assert (found.images[order] == known.images[wanted]).all()
+        assert (found.labels[order] == known.labels[wanted]).all()
+        assert [found.boxes[i].tolist() for i in order] == [known.boxes[i].tolist() for i in wanted]
+    capfd.readouterr()
+    assert evaluate(place, "--json", "--metadata", str(tmp_path / "meta" / "test")) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert (told["dataset"], told["images"], told["threshold_images"]) == ("metadata", 12, 0)
+    # A list of the split, and boxes that choose the threshold.
+    (tmp_path / "voc" / "ImageSets" / "Main" / "val.txt").write_text("val_n1_0 1\nval_n2_0\n")
+    (tmp_path / "voc" / "ImageSets" / "Main" / "train.txt").write_text("val_n3_0\n")
+    assert load_boxed(config, tmp_path / "voc", "val").labels.tolist() == [0, 1]
+    assert load_boxed(config, tmp_path / "voc", "train").labels.tolist() == [2]
+    wsol_of(annotations[:3], tmp_path / "meta" / "val")
+    assert len(load_boxed(config, root, "train", tmp_path / "meta")) == 3
+
+
+def test_annotations_that_cannot_be_used_are_one_line(place: Path, tmp_path: Path) -> None:
+    from finn_build.errors import READABLE
+    from finn_build.localisation_data import load_boxed
+
+    config, root = load_config(str(place / "small.toml")), place / "data"
+    annotations = read_tiny_imagenet(root, "val")
+    voc_of(annotations, root, tmp_path / "voc", ["cat", "dog", "cow"])
+    (tmp_path / "empty" / "Annotations").mkdir(parents=True)
+    wsol_of(annotations, tmp_path / "gone")
+    (tmp_path / "gone" / "image_ids.txt").write_text("val/images/none.png\n")
+    for name in ("class_labels", "image_sizes", "localization"):
+        path = tmp_path / "gone" / f"{name}.txt"
+        path.write_text(path.read_text().replace(annotations[0].image_id, "val/images/none.png"))
+    wsol_of(annotations, tmp_path / "masks")
+    ids = (tmp_path / "masks" / "image_ids.txt").read_text().split()
+    (tmp_path / "masks" / "localization.txt").write_text("".join(f"{name},mask.png,\n" for name in ids))
+    wsol_of(annotations, tmp_path / "many")
+    (tmp_path / "many" / "class_labels.txt").write_text("".join(f"{name},3\n" for name in ids))
+    for folder, metadata, expected in (
+        (tmp_path / "voc", None, "objects named disc, bar, corner, top"),
+        (tmp_path / "empty", None, "expected XML files, got none"),
+        (root, tmp_path / "nothing", "--metadata"),
+        (root, tmp_path / "gone", "none.png"),
+        (root, tmp_path / "masks", "expected boxes, got masks"),
+        (root, tmp_path / "many", "expected 3 classes, got 4 or more"),
+    ):
+        with pytest.raises(READABLE) as caught:
+            load_boxed(config, folder, "val", metadata)
+        assert expected in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_the_report_shows_what_was_measured_on_this_build(place: Path, built: Path, tmp_path: Path) -> None:
+    from finn_build.localisation_report import read_localisation, refresh_report
+
+    assert evaluate(place) == 0
+    page = (built / "report.html").read_text()
+    assert '<section id="localisation">' in page
+    assert page.count('<img class="sheet" src="data:image/png;base64,') == 1
+    assert "the best fixed box in the middle" in page
+    told = json.loads((built / "report.json").read_text())["localisation"]
+    assert told["images"] == 12
+    assert [row["executor"] for row in told["rows"]] == ["float", "quantised", "integer", "csim"]
+    # A build keeps it, until the network is another one.
+    assert run(["build", str(place / "small.toml"), "--until", "streamline", "--out", str(place / "build")]) == 0
+    assert '<section id="localisation">' in (built / "report.html").read_text()
+    copy = tmp_path / "small"
+    shutil.copytree(built, copy)
+    assert read_localisation(copy) is not None
+    head = copy / "streamline" / "head.npz"
+    head.write_bytes(head.read_bytes() + b"x")
+    assert read_localisation(copy) is None
+    assert refresh_report(copy) is None
+    for content in ("", "[]", "{}"):
+        (built.parent / "small" / "localisation.json").write_text(content)
+        assert read_localisation(built) is None
 
 
 def test_mistakes_of_evaluation_are_one_line(place: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
