@@ -9,8 +9,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from finn_build.cache.store import write_atomically
 from finn_build.errors import UserError
 from finn_build.report import plots, resource_plot, view
-from finn_build.report.localisation import localisation
 from finn_build.report.hardware_runs import hardware_runs
+from finn_build.report.localisation import localisation
 from finn_build.report.schema import Example, Report
 
 MOST_PICTURE_BYTES = 4_000_000
