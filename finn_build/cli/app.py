@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import Abort, TyperException
 
-from finn_build.cli import build, data, doctor, evaluate, fcam, init, localize, report, score, simulate, train
+from finn_build.cli import build, data, doctor, evaluate, fcam, init, localize, report, score, simulate, synth, train
 from finn_build.cli.console import open_standard_streams, terminal
 from finn_build.environment import keep_out_of_home
 from finn_build.errors import READABLE, CheckFailed, ToolFailed, UserError
@@ -36,6 +36,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("localize")(localize.localize)
 app.command("score")(score.score)
 app.command("simulate")(simulate.simulate)
+app.command("synth")(synth.synth)
 app.command("data")(data.data)
 app.command("report")(report.report)
 app.command("doctor")(doctor.doctor)
