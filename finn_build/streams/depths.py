@@ -1,0 +1,152 @@
+"""The least depth of every FIFO with which the accelerator runs at full speed.
+
+Full speed is that of FIFOs without an end: the interval of the slowest operator, which then waits for nobody. Depths
+act in one direction alone (a deeper FIFO never makes any word later), so a search by halves finds the least one of a
+FIFO while the others stay as they are.
+
+The search begins with what FIFOs without an end hold while the input comes evenly at full speed: with as many words
+none of them is ever full, and so none slows anything down. It then shrinks them one after the other, those of bypasses
+first, then the largest. The result is least in the sense that no FIFO alone can be shallower at the same frame rate.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from finn_build.errors import CheckFailed
+from finn_build.streams.bypass import bypass_fifos
+from finn_build.streams.graph import Fifo, StreamGraph
+from finn_build.streams.operators import Kind, Machine
+from finn_build.streams.simulate import FRAMES, StreamRun, simulate_streams
+from finn_build.streams.storage import LEAST_DEPTH, LEAST_WORDS, LONGEST_SHIFT, steps
+
+WITHOUT_END = 1 << 40
+"""Words."""
+
+SEARCHED = 3
+"""Frames a run of the search; the last run, of `2 * FRAMES`, shows whether they told the steady state."""
+
+SPARE = 2
+"""Words that a FIFO needs beyond what it holds, so that it takes one in the cycle in which it gives one."""
+
+
+@dataclass(frozen=True)
+class FifoDepths:
+    """Depths, and how the accelerator runs with them.
+
+    Attributes:
+        depths: FIFO → depth, as FINN takes it.
+        run: with these depths.
+        full_interval_cycles: with FIFOs without an end.
+        runs: of the model that the search took.
+    """
+
+    depths: dict[str, int]
+    run: StreamRun
+    full_interval_cycles: int
+    runs: int
+
+
+def find_depths(
+    graph: StreamGraph,
+    given: Mapping[str, int] | None = None,
+    *,
+    exact: bool = False,
+    on_progress: Callable[[float], None] | None = None,
+) -> FifoDepths:
+    """Finds the least depths for full speed.
+
+    Args:
+        graph: connected; its own depths do not matter.
+        given: FIFO → depth that stays as it is, whatever that costs.
+        exact: find every depth to the word. Otherwise those of bypasses alone are, and the others to the next size of
+            memory, which costs as much and takes a third of the time.
+        on_progress: called with the share of the FIFOs that are settled.
+
+    Raises:
+        CheckFailed: the depths that are given deadlock.
+    """
+    given = dict(given or {})
+    frames, full = SEARCHED, _full_speed(graph, given)
+    while True:
+        search = _Search(graph, given, full, frames, exact, on_progress)
+        found = search.result()
+        if found.run.interval_cycles == full or given or frames > FRAMES:
+            return found
+        frames += FRAMES
+
+
+def _full_speed(graph: StreamGraph, given: Mapping[str, int]) -> int:
+    run = simulate_streams(_endless(graph, given).with_depths(dict(given)))
+    if run.deadlock or run.interval_cycles is None:
+        where = ", ".join(f"{name} (depth {depth:,})" for name, depth in given.items())
+        raise CheckFailed("specialise", f"nothing moves any more with {where}", "deepen these FIFOs")
+    return run.interval_cycles
+
+
+class _Search:
+    def __init__(
+        self,
+        graph: StreamGraph,
+        given: Mapping[str, int],
+        full: int,
+        frames: int,
+        exact: bool,
+        on_progress: Callable[[float], None] | None,
+    ) -> None:
+        self._graph, self._full, self._frames, self._on_progress = graph, full, frames, on_progress
+        self._bypasses = bypass_fifos(graph)
+        self._exact = set(graph.fifos) if exact else self._bypasses
+        self._runs = 1
+        paced = simulate_streams(_endless(graph, given).with_depths(dict(given)), FRAMES, period=full)
+        held = {name: words for name, words in paced.high_water.items() if name not in given}
+        self._depths = {
+            name: LEAST_DEPTH if words < LEAST_WORDS else words + SPARE for name, words in held.items()
+        } | dict(given)
+        self._free = [fifo for name, fifo in graph.fifos.items() if name in held]
+        # A run is given up after as long as the even one took, and two frames.
+        self._limit = paced.cycles + 2 * full
+        while not self._keeps_up({}):
+            self._depths |= {fifo.name: 2 * self._depths[fifo.name] for fifo in self._free}
+
+    def result(self) -> FifoDepths:
+        wanted = [fifo for fifo in self._free if self._depths[fifo.name] > self._floor(fifo)]
+        wanted.sort(key=lambda fifo: (fifo.name not in self._bypasses, -fifo.bits * self._depths[fifo.name]))
+        for index, fifo in enumerate(wanted):
+            self._shrink(fifo)
+            if self._on_progress is not None:
+                self._on_progress((index + 1) / len(wanted))
+        run = simulate_streams(self._graph.with_depths(self._depths), 2 * FRAMES)
+        return FifoDepths(self._depths, run, self._full, self._runs)
+
+    def _floor(self, fifo: Fifo) -> int:
+        """A depth below which nothing is saved: every shift register of up to 33 words costs a LUT a bit."""
+        return LEAST_DEPTH if fifo.name in self._exact else LONGEST_SHIFT
+
+    def _shrink(self, fifo: Fifo) -> None:
+        """To the least size of memory, and where it is to be exact, from there to the least depth."""
+        enough = self._depths[fifo.name]
+        ladder = [depth for depth in (LEAST_DEPTH, *steps()) if depth < enough] + [enough]
+        low, high = -1, len(ladder) - 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._keeps_up({fifo.name: ladder[middle]}) else (middle, high)
+        least, enough = (ladder[low] if low >= 0 else LEAST_DEPTH - 1), ladder[high]
+        while fifo.name in self._exact and enough - least > 1:
+            middle = (least + enough) // 2
+            least, enough = (least, middle) if self._keeps_up({fifo.name: middle}) else (middle, enough)
+        self._depths[fifo.name] = enough
+
+    def _keeps_up(self, changed: Mapping[str, int]) -> bool:
+        self._runs += 1
+        run = simulate_streams(self._graph.with_depths({**self._depths, **changed}), self._frames, self._limit)
+        return run.frames == self._frames and run.interval_cycles is not None and run.interval_cycles <= self._full
+
+
+def _endless(graph: StreamGraph, given: Iterable[str]) -> StreamGraph:
+    """All FIFOs without an end but the given ones."""
+    kept = set(given)
+    machines = tuple(
+        Machine(Kind.FIFO, (WITHOUT_END,)) if name in graph.fifos and name not in kept else old
+        for name, old in zip(graph.names, graph.machines, strict=True)
+    )
+    return replace(graph, machines=machines)
