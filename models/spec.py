@@ -33,6 +33,10 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+MOST_BLOCKS, MOST_CHANNELS = 64, 4096
+"""More than any published ResNet has: a slip of the keyboard would fill the memory, or build for hours."""
+
+
 class Groups(Table):
     """Residual groups: entry i of each list describes group i."""
 
@@ -46,6 +50,8 @@ class Groups(Table):
             raise ValueError("blocks, channels and strides need one entry a group each")
         if min(self.blocks) < 1 or min(self.channels) < 1 or not set(self.strides) <= {1, 2}:
             raise ValueError("blocks and channels are at least 1, strides 1 or 2")
+        if max(self.blocks) > MOST_BLOCKS or max(self.channels) > MOST_CHANNELS:
+            raise ValueError(f"a group has at most {MOST_BLOCKS} blocks and {MOST_CHANNELS} channels")
         return self
 
 

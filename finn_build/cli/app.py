@@ -121,6 +121,9 @@ def _of_system(error: OSError) -> str:
         return str(UserError(place, "free disk space", "a full disk", "free some, or give another folder with --out"))
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return str(UserError(place, "a place to read and write", str(error.strerror), "correct its permissions"))
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        remedy = "delete it, or give another folder with --out"
+        return str(UserError(place, "a folder to write into", "a file in its place", remedy))
     if error.errno is None and not requested():
         raise error
     return str(UserError(place, "a working file", str(error.strerror), "correct the path"))

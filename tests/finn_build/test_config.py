@@ -56,6 +56,8 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         (("classes = 3", "classes = 3\n[folding]\nfile = 'a'\ntarget_fps = 3"), ["not both"]),
         (("groups = {", 'source = "url"\ngroups = {'), ["[model] source", "'checkpoint' or 'onnx'"]),
         (("blocks = [1]", "block = [1]"), ["[model] groups.block", "did you mean blocks?"]),
+        (("blocks = [1]", "blocks = [1000000]"), ["[model] groups", "at most 64 blocks"]),
+        (("channels = [8]", "channels = [99999999]"), ["[model] groups", "4096 channels"]),
         (("groups = {", "groups = 3 #"), ["[model] groups", "a table", "got 3"]),
         (("weights.safetensors", "a\\u0000b"), ["[model] checkpoint", "zero byte"]),
         (("classes = 3", 'classes = 3\nlabels = ["a", "b", " "]'), ["[data] labels.2", "printable"]),
