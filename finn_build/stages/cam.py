@@ -1,6 +1,7 @@
 """Stage `cam`: the CAM block's C++, compiled with g++ and run on the golden taps, and the example pictures."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +114,7 @@ def _levels_off(spec: Any, expected: dict[str, Any], classes: Any) -> float:
 
 def _facts(block: "CamBlock", head: "Head", cam: CamSettings, error: float, images: int) -> dict[str, Any]:
     from cam_postproc.cost import estimate_cost
+    from cam_postproc.rtl import longest_interval
 
     spec, cost = block.spec, estimate_cost(block)
     return {
@@ -131,7 +133,15 @@ def _facts(block: "CamBlock", head: "Head", cam: CamSettings, error: float, imag
         "threshold": cam.threshold,
         "packet_bytes": spec.layout.length,
         "cycles": cost.interval,
-        "facts": {"channels a cycle": block.pe, "classes at a time": block.class_pe, "map bits": spec.map_bits},
+        "facts": {
+            "channels a cycle": block.pe,
+            "classes at a time": block.class_pe,
+            "map bits": spec.map_bits,
+            "C++, estimated": f"interval {cost.interval:,}, latency {cost.latency:,} cycles; {cost.lut:,} LUT, "
+            f"{cost.bram18:,} BRAM18, {cost.dsp:,} DSP, control logic not counted",
+            "SystemVerilog": f"interval at most {longest_interval(replace(block, storage='maps')):,} cycles; its "
+            "resources are in the synthesis",
+        },
     }
 
 
