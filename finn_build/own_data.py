@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finn_build.errors import UserError
+from models.size import size_of
+from models.spec import ModelSpec
 
 BUDGET = """# Windows and bypasses of larger pictures take more than the usual 80 % of the memory.
 budget = 0.85
@@ -169,16 +171,9 @@ def target_fps(side: int) -> int:
 def macs(side: int) -> int:
     """Multiplications of the network's convolutions for one image."""
     stem, strides = _geometry(side)
-    imagenet = stem == "imagenet"
-    width, pixels = CHANNELS[0], math.ceil(side / 2) if imagenet else side
-    total = pixels**2 * (49 if imagenet else 9) * 3 * width
-    pixels = math.ceil(pixels / 2) if imagenet else pixels
-    for outputs, stride in zip(CHANNELS, strides, strict=True):
-        pixels = math.ceil(pixels / stride)
-        total += pixels**2 * outputs * 9 * (width + outputs)
-        total += pixels**2 * outputs * width if stride != 1 or width != outputs else 0
-        width = outputs
-    return total
+    groups = {"blocks": [1] * len(CHANNELS), "channels": list(CHANNELS), "strides": strides}
+    spec = ModelSpec.model_validate({"stem": stem, "groups": groups, "checkpoint": "unused"})
+    return size_of(spec, side, 0).macs
 
 
 def _geometry(side: int) -> tuple[str, list[int]]:

@@ -79,6 +79,23 @@ def find_dataset(config: Config, data: Path | None) -> Path | None:
     return None if folder is None else find_root(config.data.dataset, folder)
 
 
+def require_dataset(config: Config, data: Path | None) -> Path:
+    """As `find_dataset`, for what cannot do without.
+
+    Raises:
+        UserError: no folder was named, or it does not hold the data set.
+    """
+    root = find_dataset(config, data)
+    if root is None:
+        raise UserError(
+            f"{config.name}: data set",
+            f"a folder with {config.data.dataset}",
+            "none named",
+            "give --data DIR or set FINN_CAM_DATA; finn-cam data cifar10 downloads one",
+        )
+    return root
+
+
 def _find_onnx(config: Config) -> Path:
     path, folder = config.model.path, models_folder()
     if path is None:

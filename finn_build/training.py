@@ -8,7 +8,7 @@ from finn_build.config import Config
 from finn_build.environment import cores_of_this_process
 from finn_build.errors import UserError
 from finn_build.labels import require_same_order
-from finn_build.sources import find_dataset
+from finn_build.sources import require_dataset
 
 FLOAT_FOLDER = "float"
 """Beside the configs' folders: weights of float phases, by what they depend on."""
@@ -39,24 +39,17 @@ def train_config(
     """
     if config.model.source != "checkpoint" or config.model.checkpoint is None:
         raise UserError(f"{config.name}: [model] source", "checkpoint", config.model.source, "train one built here")
-    root = find_dataset(config, data)
-    if root is None:
-        raise UserError(
-            f"{config.name}: data set",
-            f"a folder with {config.data.dataset}",
-            "none named",
-            "give --data DIR or set FINN_CAM_DATA; finn-cam data cifar10 downloads one",
-        )
+    root = require_dataset(config, data)
     import torch
 
     from models.datasets.load import load_dataset
-    from models.processes import launched, local_device
+    from models.processes import launched
     from models.ship import describe_images, ship
     from models.train import train
     from models.train_progress import Progress
 
     torch.set_num_threads(threads or cores_of_this_process())
-    chosen = local_device(_device(device))
+    chosen = choose_device(device)
     load = (config.data.dataset, root)
     learnt = load_dataset(*load, "train", config.input.size, config.data.classes)
     require_same_order(str(root), config.data.labels, learnt.names)
@@ -109,12 +102,19 @@ def _hardware(device: str, processes: int) -> str:
     return f"{count} CPU core{'s' if count > 1 else ''}"
 
 
-def _device(name: str) -> str:
+def choose_device(name: str) -> str:
+    """The device of this process: `cpu`, or the GPU that is meant.
+
+    Raises:
+        UserError: PyTorch sees no such device.
+    """
     import torch
 
+    from models.processes import local_device
+
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     seen = ["cpu", "cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
     if name not in seen or (name == "cuda" and not torch.cuda.is_available()):
         raise UserError("--device", "cpu, or a GPU that PyTorch sees", repr(name), "use --device cpu, or a CUDA build")
-    return name
+    return local_device(name)

@@ -47,10 +47,16 @@ class QuantResNet(nn.Module):
         self.stem_act = QuantActivation(act_bits, signed=False)
         self.stem_pool: nn.Module = nn.MaxPool2d(3, stride=2, padding=1) if imagenet else nn.Identity()
         self.groups = nn.ModuleList()
-        for blocks, outputs, stride in zip(groups.blocks, groups.channels, groups.strides, strict=True):
+        count = len(groups.blocks)
+        group_bits = zip(
+            groups.weight_bit_widths or [spec.weight_bit_width] * count, groups.act_bit_widths or [act_bits] * count,
+            strict=True,
+        )  # fmt: skip
+        shapes = zip(groups.blocks, groups.channels, groups.strides, group_bits, strict=True)
+        for blocks, outputs, stride, (weight_bits, tap_bits) in shapes:
             group = nn.ModuleList()
             for i in range(blocks):
-                group.append(Block(width, outputs, stride if i == 0 else 1, spec.weight_bit_width, act_bits))
+                group.append(Block(width, outputs, stride if i == 0 else 1, weight_bits, tap_bits))
                 width = outputs
             self.groups.append(group)
         self.fc = qnn.QuantLinear(

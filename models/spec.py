@@ -1,9 +1,18 @@
 """The config tables that this package reads: what a network is, what it sees and how it is trained."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_serializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_serializer,
+    model_serializer,
+    model_validator,
+)
 
 from models.augment import Augmentation
 
@@ -38,16 +47,30 @@ MOST_BLOCKS, MOST_CHANNELS = 64, 4096
 
 
 class Groups(Table):
-    """Residual groups: entry i of each list describes group i."""
+    """Residual groups: entry i of each list describes group i.
+
+    `weight_bit_widths` and `act_bit_widths` take the place of the network's one `weight_bit_width` and
+    `act_bit_width` in the groups; the stem keeps the latter.
+    """
 
     blocks: list[int] = Field(min_length=1)
     channels: list[int] = Field(min_length=1)
     strides: list[int] = Field(min_length=1)
+    weight_bit_widths: list[Annotated[int, Field(ge=2, le=8)]] | None = None
+    act_bit_widths: list[Annotated[int, Field(ge=2, le=8)]] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Checkpoints and states of networks with one width throughout say nothing of it here.
+        return {key: value for key, value in handler(self).items() if value is not None}
 
     @model_validator(mode="after")
     def _same_length(self) -> "Groups":
         if not len(self.blocks) == len(self.channels) == len(self.strides):
             raise ValueError("blocks, channels and strides need one entry a group each")
+        for widths in (self.weight_bit_widths, self.act_bit_widths):
+            if widths is not None and len(widths) != len(self.blocks):
+                raise ValueError("bit widths need one entry a group")
         if min(self.blocks) < 1 or min(self.channels) < 1 or not set(self.strides) <= {1, 2}:
             raise ValueError("blocks and channels are at least 1, strides 1 or 2")
         if max(self.blocks) > MOST_BLOCKS or max(self.channels) > MOST_CHANNELS:

@@ -9,7 +9,22 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import Abort, TyperException
 
-from finn_build.cli import build, data, doctor, evaluate, fcam, init, localize, report, score, simulate, synth, train
+from finn_build.cli import (
+    build,
+    data,
+    doctor,
+    emulate,
+    evaluate,
+    fcam,
+    init,
+    localize,
+    report,
+    score,
+    simulate,
+    sweep,
+    synth,
+    train,
+)
 from finn_build.cli.console import open_standard_streams, terminal
 from finn_build.environment import keep_out_of_home
 from finn_build.errors import READABLE, CheckFailed, ToolFailed, UserError
@@ -31,12 +46,14 @@ app = typer.Typer(
 app.command("init")(init.init)
 app.command("build")(build.build)
 app.command("train")(train.train)
+app.command("sweep")(sweep.sweep)
 app.command("fcam")(fcam.fcam)
 app.command("evaluate")(evaluate.evaluate)
 app.command("localize")(localize.localize)
 app.command("score")(score.score)
 app.command("simulate")(simulate.simulate)
 app.command("synth")(synth.synth)
+app.command("emulate")(emulate.emulate)
 app.command("data")(data.data)
 app.command("report")(report.report)
 app.command("doctor")(doctor.doctor)

@@ -1,0 +1,1 @@
+"""`finn-cam sweep`: what channels and bits bring, and what they cost."""

@@ -1,0 +1,73 @@
+"""What a sweep chooses from: a width and a bit width for each group, from a base config to a config of a trial."""
+
+import math
+from dataclasses import dataclass
+
+from optuna import Trial
+
+from finn_build.config import Config
+from finn_build.errors import UserError
+from models.spec import Groups, TrainSpec
+
+FLOAT_EPOCHS = 2
+"""Float epochs for each quantised one, where the base config has a float phase."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """The choices of every group.
+
+    Attributes:
+        factors: of the base config's channels.
+        bits: of the weights and activations.
+    """
+
+    factors: list[float]
+    bits: list[int]
+
+    def __post_init__(self) -> None:
+        if not self.factors or not all(math.isfinite(factor) and 0 < factor <= 4 for factor in self.factors):
+            raise UserError("--widths", "factors above 0, up to 4, as 0.5,1", str(self.factors), "correct it")
+        if not self.bits or not all(2 <= bits <= 8 for bits in self.bits):
+            raise UserError("--bits", "bit widths from 2 to 8, as 4,5,6", str(self.bits), "correct it")
+
+    def choose(self, trial: Trial, base: Config) -> tuple[list[int], list[int]]:
+        """Channels and bits of each group, as the trial's sampler likes."""
+        channels, bits = [], []
+        for group, full in enumerate(groups_of(base).channels):
+            factor = trial.suggest_categorical(f"width_{group}", self.factors)
+            channels.append(max(2, round(full * factor)))
+            bits.append(trial.suggest_categorical(f"bits_{group}", self.bits))
+        return channels, bits
+
+
+def groups_of(base: Config) -> Groups:
+    """The base config's groups.
+
+    Raises:
+        UserError: its network is an ONNX file.
+    """
+    if base.model.groups is None:
+        raise UserError(f"{base.name}: [model] source", "checkpoint", base.model.source, "sweep a network built here")
+    return base.model.groups
+
+
+def config_of(base: Config, channels: list[int], bits: list[int], epochs: int, held_out: int) -> Config:
+    """A trial's config: the base with other groups and a short schedule; stem and classifier as the base has them."""
+    groups = groups_of(base).model_copy(
+        update={"channels": channels, "weight_bit_widths": bits, "act_bit_widths": bits}
+    )
+    recipe = base.train.model_copy(
+        update={
+            "epochs": epochs,
+            "float_epochs": FLOAT_EPOCHS * epochs if base.train.float_epochs else 0,
+            "freeze_epochs": min(base.train.freeze_epochs, epochs // 3),
+            "held_out": held_out,
+            "start": None,
+        }
+    )
+    # Checked anew, and a copy is not.
+    TrainSpec.model_validate(recipe.model_dump())
+    return base.model_copy(
+        update={"model": base.model.model_copy(update={"groups": groups}), "train": recipe},
+    )
