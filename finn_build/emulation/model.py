@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from finn_build.errors import UserError
+from finn_build.errors import CheckFailed
 from finn_build.head import Head
 
 UInt8 = NDArray[np.uint8]
@@ -57,22 +57,62 @@ class IntegerModel:
         self._cam.reset()
         self._cam.banks[:] = 0
 
+    def tap(self, images: UInt8) -> UInt8:
+        """The last feature map, uint8 [N, h, w, C], of images, uint8 [N, S, S, 3]."""
+        return self._graph.run(images)["tap"].astype(np.uint8)
+
     def run(self, images: UInt8, select: int, gate: int, bank: int, banks: NDArray[np.uint32]) -> UInt8:
         """See `Accelerator`."""
-        size = self._graph.size
-        tap = self._graph.run(images.reshape(len(images), *size, 3))["tap"].astype(np.uint8)
+        tap = self.tap(images.reshape(len(images), *self._graph.size, 3))
         if self.block.runtime_weights:
             self._cam.banks[:] = banks.reshape(2, -1)
         chosen = select if select < self.block.spec.classes else None
         return np.asarray(self._cam.run(tap, select=chosen, gate=gate, bank=bank)["packet"], np.uint8)
 
 
-def require_words(model: IntegerModel, words: int) -> None:
-    """Checks that package and build have the same weight memory.
+class RtlModel(IntegerModel):
+    """The generated RTL in Verilator up to the tap, and the CAM block's C++ behind it.
 
-    Raises:
-        UserError: they have not.
+    Args:
+        build: a finished build's folder.
+        output, sampling: of the heatmap, as configured.
+        programs: where compiled simulators are kept.
     """
-    wanted = model.block.bank_words if model.block.runtime_weights else 0
-    if words != wanted:
-        raise UserError("package", f"a weight bank of {wanted} words", str(words), "build the config again")
+
+    def __init__(self, build: Path, output: int, sampling: str, programs: Path) -> None:
+        from qonnx.core.modelwrapper import ModelWrapper
+
+        from finn_build.nodes.registry import register_nodes
+        from finn_build.rtl.golden import CAM
+        from finn_build.rtl.netlist import read_netlist
+        from finn_build.rtl.top import write_accelerator
+        from finn_build.rtl.verilator import build as compiled
+
+        super().__init__(build, output, sampling)
+        register_nodes()
+        self._code = build / "codegen" / "nodes"
+        graph = ModelWrapper(str(build / "codegen" / "model.onnx"))
+        self._netlist = read_netlist(graph, self._code, end_at=CAM)
+        self._work = build / "rtl" / "board"
+        self._simulator = compiled(write_accelerator(self._netlist, self._work).design(), programs)
+
+    def tap(self, images: UInt8) -> UInt8:
+        """As the hardware sends it; a run starts from reset, as the pipeline between two of them would be empty."""
+        from finn_build.rtl.golden import frame_words, words_in
+        from finn_build.rtl.words import unpack_words
+
+        netlist, spec = self._netlist, self.block.spec
+        run = self._simulator.run(
+            {"in0_V": words_in(netlist, images)},
+            {"out0_V": netlist.output.words * len(images)},
+            folder=self._work / "run",
+            work=self._code,
+            frame_words=frame_words(netlist),
+            idle_cycles=100_000,
+        )
+        if run.status != "done":
+            raise CheckFailed("rtl", f"the simulated hardware ended as {run.status}", "see finn-cam simulate")
+        lanes = netlist.output_values // netlist.output.words
+        words = run.outputs["out0_V"][: len(images) * netlist.output.words * (netlist.output.bits // 8)]
+        values = unpack_words(words, lanes, spec.tap_bits, signed=False)
+        return values.astype(np.uint8).reshape(len(images), spec.map_height, spec.map_width, spec.channels)

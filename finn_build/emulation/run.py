@@ -15,6 +15,8 @@ from finn_build.emulation.board import Ended, run_on_board, told
 from finn_build.emulation.model import Accelerator
 from finn_build.emulation.stand_in import write_stand_in
 from finn_build.errors import CheckFailed
+from finn_build.localise import Answer
+from finn_build.localise_write import row_of
 from finn_build.package.archive import mode_of
 from finn_build.package.manifest import Manifest
 from finn_build.package.verify import verify_package
@@ -166,18 +168,39 @@ def compare_packets(
     return int(rows.size), f"image {first}, byte {byte}: {got[first, byte]} instead of {wanted[first, byte]}"
 
 
-def localize_on_board(board: EmulatedBoard, pictures: Sequence[Path], work: Path) -> list[dict[str, Any]]:
-    """Picture files through the driver's `localize`: its results.json, and overlays and heatmaps in `work/localize`.
+def localize_on_board(
+    board: EmulatedBoard, paths: Sequence[Path], expected: Sequence[Answer], work: Path
+) -> tuple[list[dict[str, Any]], int, str | None]:
+    """Picture files through the driver's `localize`, against the answers of `finn-cam localize`.
+
+    Args:
+        board: with the package.
+        paths: of the pictures.
+        expected: an answer a picture.
+        work: `localize` in it gets the driver's results.json, overlays and heatmaps.
+
+    Returns:
+        The driver's rows, how many pictures have another row or heatmap than expected, and the first of them in words.
 
     Raises:
         CheckFailed: the driver refused; with its line.
     """
     folder = work / "localize"
-    ended = board.run({"argv": ["localize", *map(str, pictures), "--out", str(folder)]})
+    ended = board.run({"argv": ["localize", *map(str, paths), "--out", str(folder)]})
     if ended[0].exit_code:
         raise CheckFailed("emulate", board.told().strip().splitlines()[-1], "see what the driver says")
     rows: list[dict[str, Any]] = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    return rows
+    wrong, first = 0, None
+    for row, answer in zip(rows, expected, strict=True):
+        wanted = row_of(answer)
+        heatmap = np.load(folder / row["heatmap"], allow_pickle=False)
+        different = [key for key in wanted if wanted[key] != row[key]]
+        different += [] if np.array_equal(heatmap, answer.heatmap) else ["heatmap"]
+        wrong += bool(different)
+        if different and first is None:
+            key = different[0]
+            first = f"{row['image']}: {key} {row.get(key)} instead of {wanted.get(key)}"
+    return rows, wrong, first
 
 
 def without_frame(packets: UInt8) -> UInt8:

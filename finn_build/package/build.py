@@ -116,12 +116,17 @@ def build_package(sources: PackageSources, out: Path) -> PackageResult:
     files[m.README] = readme(made, files)
     made = contents.sealed(made, files)
     files[m.MANIFEST] = m.to_json(made.model_dump(mode="json"))
-    archive = out / f"{sources.config}-deploy.zip"
+    archive = out / archive_name(sources.config)
     content = zip_bytes(files)
     out.mkdir(parents=True, exist_ok=True)
     _replace_folder(out / FOLDER, files)
     _replace_file(archive, content)
     return PackageResult(out / FOLDER, archive, made, _summary(made, archive.name, content))
+
+
+def archive_name(config: str) -> str:
+    """What the zip of a config's package is called."""
+    return f"{config}-deploy.zip"
 
 
 def publish_package(made: Path, place: Path, config: str) -> None:
@@ -132,7 +137,7 @@ def publish_package(made: Path, place: Path, config: str) -> None:
         place: gets the same two; what lies there is replaced unless it is whole and the same.
         config: the config's name.
     """
-    name = f"{config}-deploy.zip"
+    name = archive_name(config)
     content = (made / name).read_bytes()
     if not _same_file(place / name, content) or not _same_manifest(made / FOLDER, place / FOLDER):
         files = {
