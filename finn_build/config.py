@@ -46,12 +46,28 @@ class FoldingSpec(Table):
 
 
 class CamSettings(Table):
-    """`[cam]`: the heatmap: size in pixels, block, box threshold (a fraction of the peak), sampling convention."""
+    """`[cam]`: the heatmap: size in pixels, block, box threshold (a fraction of the peak), sampling convention.
+
+    `weights`: the FC weights are `loaded` by the host, so that other classes need no other bitfile, or `fixed` in ROM,
+    which is all that the SystemVerilog block has.
+    """
 
     output: int | None = Field(default=None, ge=1, le=1024)
     backend: Literal["hls", "rtl"] = "hls"
     threshold: float = Field(default=0.5, ge=0, lt=1)
     sampling: Literal["half-pixel", "top-left"] = "half-pixel"
+    weights: Literal["loaded", "fixed"] | None = None
+
+    @model_validator(mode="after")
+    def _has_memory(self) -> "CamSettings":
+        if self.weights == "loaded" and self.backend == "rtl":
+            raise ValueError('weights = "loaded", but the block of backend = "rtl" has them fixed')
+        return self
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the host loads the FC weights: unless told otherwise, wherever the block can."""
+        return self.backend == "hls" and self.weights != "fixed"
 
 
 class Config(Table):

@@ -27,7 +27,10 @@ class ClassActivationMap(HWCustomOp):  # type: ignore[misc]
     """
 
     def get_nodeattr_types(self) -> dict[str, Any]:
-        """Sizes in pixels and classes; PE, ClassPE and OutBytes are the folding, Storage is what the block keeps."""
+        """Sizes in pixels and classes; PE, ClassPE and OutBytes are the folding, Storage is what the block keeps.
+
+        RuntimeWeights: weights and biases come from two banks behind AXI-lite instead of ROM.
+        """
         kinds: dict[str, Any] = super().get_nodeattr_types()
         kinds |= {
             "MapHeight": ("i", True, 0),
@@ -45,6 +48,7 @@ class ClassActivationMap(HWCustomOp):  # type: ignore[misc]
             "ClassPE": ("i", False, 1),
             "OutBytes": ("i", False, 1),
             "Storage": ("s", False, "maps", {"maps", "tap"}),
+            "RuntimeWeights": ("i", False, 0, {0, 1}),
         }
         return kinds
 
@@ -70,7 +74,9 @@ class ClassActivationMap(HWCustomOp):  # type: ignore[misc]
     def block(self) -> CamBlock:
         """The specification with its folding."""
         get = self.get_nodeattr
-        return CamBlock(self.spec, get("PE"), get("ClassPE"), get("Storage"), False, get("OutBytes"))
+        return CamBlock(
+            self.spec, get("PE"), get("ClassPE"), get("Storage"), bool(get("RuntimeWeights")), get("OutBytes")
+        )
 
     def get_exp_cycles(self) -> int:
         """Cycles from frame to frame."""

@@ -59,10 +59,18 @@ def choose_rtl(model: ModelWrapper, cam_backend: CamBackend = "rtl") -> list[str
         if wanted == "ElementwiseAdd_rtl":
             _check_add(model, node)
         if wanted == "ClassActivationMap_rtl":
-            # The SystemVerilog block keeps every class's map; the packet is the same either way.
+            # The SystemVerilog block keeps every class's map and has its weights in ROM; the packet is the same.
             getCustomOp(node).set_nodeattr("Storage", "maps")
+            getCustomOp(node).set_nodeattr("RuntimeWeights", 0)
         changed.append(str(node.name))
     return changed
+
+
+def load_weights_at_run_time(model: ModelWrapper) -> None:
+    """Gives the CAM node in C++ two banks of weights that a host writes, instead of ROM; in place."""
+    for node in model.graph.node:
+        if node.op_type == "ClassActivationMap_hls":
+            getCustomOp(node).set_nodeattr("RuntimeWeights", 1)
 
 
 def require_rtl(model: ModelWrapper, cam_backend: CamBackend = "rtl") -> None:

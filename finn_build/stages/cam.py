@@ -99,6 +99,7 @@ def block_of(specialised: Path, spec: Any) -> "CamBlock":
                 pe=values.get("PE", 1),
                 class_pe=values.get("ClassPE", 1),
                 storage="tap" if storage == "tap" else "maps",
+                runtime_weights=bool(values.get("RuntimeWeights", 0)),
                 out_bytes=values.get("OutBytes", 1),
             )
     return CamBlock(spec)

@@ -5,7 +5,7 @@ from typing import Any
 
 from finn_build.config import CamSettings, HardwareSpec
 from finn_build.report.schema import check
-from finn_build.stages.files import FOLDING, SOURCES
+from finn_build.stages.files import FOLDING, GRAPH, SOURCES
 from finn_build.stages.result import Progress, StageResult
 from models.spec import DataSpec, InputSpec
 
@@ -58,6 +58,7 @@ def pack(
         folding=specialised / FOLDING,
         build_id=hardware_id(codegen),
         registers=read_build_id(codegen) is not None,
+        runtime_weights=_runtime_weights(specialised / GRAPH),
         bitfile=None if vendor is None else vendor / f"{name}.bit",
     )
     progress(0.2)
@@ -66,3 +67,11 @@ def pack(
     confirmed = min(len(verify_package(made).files) for made in (result.folder, result.archive))
     whole = check("files that the manifest confirms", confirmed, "==", len(result.manifest.files), unit="files")
     return StageResult(checks=(whole,), facts={"package": result.summary.model_dump(mode="json", by_alias=True)})
+
+
+def _runtime_weights(specialised: Path) -> bool:
+    """Whether the graph's CAM node takes its weights from banks that a host writes."""
+    import onnx
+
+    graph = onnx.load(specialised, load_external_data=False).graph
+    return any(a.name == "RuntimeWeights" and a.i == 1 for node in graph.node for a in node.attribute)

@@ -179,7 +179,7 @@ def test_the_same_sources_give_the_same_bytes_anywhere(
     again = build_package(moved, tmp_path / "out2")
     assert again.archive.read_bytes() == made.archive.read_bytes()
     modes = {stat.S_IMODE(path.stat().st_mode) for path in again.folder.rglob("*") if path.is_file()}
-    assert modes == {0o644}
+    assert modes == {0o644, 0o755}
     with zipfile.ZipFile(again.archive) as archive:
         assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         assert archive.namelist() == sorted(archive.namelist())
