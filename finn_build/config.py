@@ -131,6 +131,9 @@ def load_config(name_or_path: str) -> Config:
         UserError: there is no such config, the file is no TOML, or a key is unknown, misspelt or of the wrong type.
     """
     path = _find(name_or_path)
+    if not path.stem.strip("."):
+        # Results lie in a folder of this name: `..` is another one.
+        raise UserError(str(path), "a file name to call the results by", path.name, "rename it, as mine.toml")
     try:
         # Some editors begin a file with a byte order mark.
         tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))

@@ -138,6 +138,8 @@ def _of_system(error: OSError) -> str:
         return str(UserError(place, "free disk space", "a full disk", "free some, or give another folder with --out"))
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return str(UserError(place, "a place to read and write", str(error.strerror), "correct its permissions"))
+    if error.errno == errno.EISDIR:
+        return str(UserError(str(error.filename2 or place), "a file, or nothing", "a folder", "delete it"))
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         remedy = "delete it, or give another folder with --out"
         return str(UserError(place, "a folder to write into", "a file in its place", remedy))

@@ -85,6 +85,13 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
         load_config("nowhere/mine.toml")
 
 
+@pytest.mark.parametrize("name", ["..toml", "...toml"])
+def test_a_name_that_is_no_folder_is_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(GOOD)
+    with pytest.raises(UserError, match=r"a file name to call the results by.*rename it"):
+        load_config(str(tmp_path / name))
+
+
 def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
