@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-board build train evaluate test lint verify lock clean
+.PHONY: help setup setup-board build train evaluate test lint verify bench lock clean
 
 CONFIG ?= resnet8_5w5a
 ARGS ?=
@@ -55,6 +55,9 @@ lint: setup ## ruff, mypy (strict) and the import contract
 
 verify: setup ## the full bars of each issue (long); writes build/verify.json
 	@$(BIN)/pytest -q -m verify $(ARGS)
+
+bench: setup ## images a second of training and inference, as ratios to float PyTorch; writes build/bench.json
+	@$(BIN)/finn-cam bench $(CONFIG) $(ARGS)
 
 lock: setup ## resolve pyproject.toml and requirements-board.in anew into their lock files
 	@$(UV) pip compile -q --universal --python-version 3.11 --group dev pyproject.toml -o requirements.lock --no-header --no-annotate --upgrade

@@ -10,12 +10,16 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from finn_build.cli import (
+    ablate,
+    bench,
     build,
     data,
+    deploy,
     doctor,
     emulate,
     evaluate,
     fcam,
+    fold,
     init,
     localize,
     report,
@@ -47,14 +51,18 @@ app.command("init")(init.init)
 app.command("build")(build.build)
 app.command("train")(train.train)
 app.command("sweep")(sweep.sweep)
+app.command("ablate")(ablate.ablate)
 app.command("fcam")(fcam.fcam)
 app.command("evaluate")(evaluate.evaluate)
 app.command("localize")(localize.localize)
 app.command("score")(score.score)
+app.command("fold")(fold.fold)
 app.command("simulate")(simulate.simulate)
 app.command("synth")(synth.synth)
 app.command("emulate")(emulate.emulate)
+app.command("deploy")(deploy.deploy)
 app.command("data")(data.data)
+app.command("bench")(bench.bench)
 app.command("report")(report.report)
 app.command("doctor")(doctor.doctor)
 

@@ -1,15 +1,19 @@
 """Trains a tiny network in children that kill themselves, each going on where the last one was killed.
 
-Run by test_train.py in a process of its own: a fork after the imports spares each child their seconds.
+Or that are killed from outside at random moments, in the middle of a step or of a write. Run by the tests in a process
+of its own: a fork after the imports spares each child their seconds.
 """
 
 import hashlib
 import json
 import os
+import shutil
 import signal
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -45,8 +49,8 @@ def sitting(folder: Path, save_seconds: float, kill_after: int | None) -> None:
     (folder / "result.json").write_text(json.dumps({"digest": digest, "log": records, "batches": batches}))
 
 
-def fork(folder: Path, save_seconds: float, kill_after: int | None) -> int:
-    """Run one sitting in a child; returns its exit status or minus the signal."""
+def fork(folder: Path, save_seconds: float, kill_after: int | None, kill_at: float | None = None) -> int:
+    """Run one sitting in a child, killed after so many seconds if told; returns its exit status or minus the signal."""
     child = os.fork()
     if child == 0:
         code = 1
@@ -55,14 +59,40 @@ def fork(folder: Path, save_seconds: float, kill_after: int | None) -> int:
             code = 0
         finally:
             os._exit(code)
+    if kill_at is not None:
+        time.sleep(kill_at)
+        os.kill(child, signal.SIGKILL)
     status = os.waitpid(child, 0)[1]
     return os.waitstatus_to_exitcode(status)
+
+
+def at_random(root: Path, wanted: int, seed: int, seconds: float) -> list[int]:
+    """So many trainings, each killed once at a random moment and then finished; how each ended.
+
+    A training that was faster than its kill does not count, and another takes its place.
+    """
+    rng = np.random.default_rng(seed)
+    ended: list[int] = []
+    while len(ended) < wanted:
+        folder = root / f"random{len(ended)}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        # Every other one writes its state after each batch: half of the kills then fall into a write or beside one.
+        save_seconds = 0.0 if len(ended) % 2 else 0.2
+        if fork(folder, save_seconds, None, kill_at=rng.uniform(0, seconds)) == -signal.SIGKILL:
+            ended.append(fork(folder, save_seconds, None))
+    return ended
 
 
 if __name__ == "__main__":
     root, kills = Path(sys.argv[1]), json.loads(sys.argv[2])
     (root / "unbroken").mkdir()
-    statuses = [fork(root / "unbroken", 1e9, None)]
+    began = time.monotonic()
+    statuses = [fork(root / "unbroken", 0.0, None)]
+    seconds = time.monotonic() - began
+    if isinstance(kills, dict):
+        statuses += at_random(root, kills["kills"], kills["seed"], seconds)
+        kills = []
     for number, (save_seconds, points) in enumerate(kills):
         folder = root / f"killed{number}"
         folder.mkdir()

@@ -2,6 +2,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,20 @@ def test_a_killed_training_ends_as_an_unbroken_one(tmp_path: Path) -> None:
         assert resumed["log"] == unbroken["log"]
     lines = (tmp_path / "killed0/metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["phase"] for line in lines] == ["float", "float", "quantised", "quantised"]
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(1800)
+def test_twenty_kills_at_random_moments_leave_no_trace(tmp_path: Path, bar: Callable[..., None]) -> None:
+    driver = Path(__file__).with_name("resume_driver.py")
+    command = [sys.executable, str(driver), str(tmp_path), json.dumps({"kills": 20, "seed": 0})]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=1700)
+    assert json.loads(done.stdout) == [0] * 21
+    unbroken = json.loads((tmp_path / "unbroken/result.json").read_text())
+    resumed = [json.loads((tmp_path / f"random{number}/result.json").read_text()) for number in range(20)]
+    assert min(one["batches"] for one in resumed) < unbroken["batches"], "nothing was resumed"
+    same = sum(one["digest"] == unbroken["digest"] and one["log"] == unbroken["log"] for one in resumed)
+    bar("trainings killed at a random moment that end with the unbroken one's weights, of 20", same, "==", 20)
 
 
 def test_training_learns_and_tells_its_progress(tmp_path: Path) -> None:

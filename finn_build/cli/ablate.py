@@ -1,0 +1,47 @@
+"""`finn-cam ablate`: what each ingredient of a recipe brings."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from finn_build.cli.build import ConfigArgument, DataOption, JsonOption, OutOption
+from finn_build.cli.console import standard_error, standard_output
+from finn_build.config import load_config
+from finn_build.environment import default_build_folder
+
+
+def ablate(
+    config: ConfigArgument = "resnet8_6w6a",
+    data: DataOption = None,
+    out: OutOption = None,
+    epochs: Annotated[int, typer.Option(min=3, help="Of each training, float and quantised together.")] = 6,
+    images: Annotated[int, typer.Option(min=20, help="Training images used, a fifth of them held out.")] = 10_000,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.")] = 0,
+    into: Annotated[Path | None, typer.Option("--into", metavar="FILE", help="Markdown file to put it into.")] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Train CONFIG briefly, with one ingredient of the recipe changed at a time, and print a table."""
+    from finn_build.ablation import Row, put_into, table_of
+    from finn_build.ablation import ablate as ablate_config
+
+    chosen = load_config(config)
+    folder = (out or default_build_folder()) / "ablation" / chosen.name
+    console = standard_error()
+
+    def tell(row: Row) -> None:
+        console.print(f"{100 * row.held_out_quantised:6.2f} % {row.name} ({row.seconds:.0f} s)")
+
+    rows = ablate_config(chosen, data, folder, epochs, images, threads, tell)
+    held_out = images // 5
+    title = f"`{chosen.name}`, {epochs} epochs on {images - held_out:,} images of {chosen.data.dataset} each:"
+    table = table_of(rows, title, held_out)
+    if into is not None:
+        put_into(into, chosen.name, table)
+    if as_json:
+        print(json.dumps([asdict(row) for row in rows]))
+    else:
+        standard_output().print(table)
+    return 0
