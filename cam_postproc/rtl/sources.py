@@ -3,6 +3,7 @@
 All widths come from `CamSpec`; nothing is derived a second time in SystemVerilog that the specification states.
 """
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,7 +15,11 @@ from cam_postproc.block import CamBlock
 from cam_postproc.errors import CamError
 from cam_postproc.spec import Taps
 
-MODULES = ("cam_maps", "cam_normalise", "cam_resize", "cam_pack", "cam")
+MODULES = ("cam_maps", "cam_loader", "cam_normalise", "cam_resize", "cam_pack", "cam_registers", "cam")
+CONTROL = "s_axi_control"
+"""The AXI-lite slave, under the C++ block's name for it."""
+BANKS = 0x1000
+"""Address of the weight banks; the registers lie below."""
 _FOLDER = Path(__file__).with_name("sv")
 
 
@@ -27,12 +32,10 @@ def check_block(block: CamBlock) -> None:
     """Checks that the SystemVerilog block can be built so.
 
     Raises:
-        CamError: the block keeps the tap, or takes its weights at run time.
+        CamError: the block keeps the tap.
     """
     if block.storage != "maps":
         raise CamError("CAM storage", "maps, in SystemVerilog", block.storage, 'use cam.backend = "hls"')
-    if block.runtime_weights:
-        raise CamError("CAM weights", "in ROM, in SystemVerilog", "run-time banks", 'use cam.backend = "hls"')
 
 
 def longest_interval(block: CamBlock) -> int:
@@ -70,8 +73,9 @@ def block_parameters(block: CamBlock, data: str) -> dict[str, int | str]:
         "FX": spec.columns.fraction_bits,
         "SHOWN": spec.shown,
         "LENGTH": spec.layout.length,
-        "WEIGHTS": f"{data}weights.dat",
-        "BIASES": f"{data}biases.dat" if spec.bias_bits else "",
+        "RUNTIME": int(block.runtime_weights),
+        "WEIGHTS": "" if block.runtime_weights else f"{data}weights.dat",
+        "BIASES": f"{data}biases.dat" if spec.bias_bits and not block.runtime_weights else "",
         "ROWS": f"{data}rows.dat",
         "COLUMNS": f"{data}columns.dat",
     }
@@ -83,7 +87,7 @@ def write_block(
     """Writes the wrapper NAME.v and the memory files NAME_*.dat; the modules themselves stay where they are.
 
     Args:
-        block: what is built; it keeps maps, with weights in ROM.
+        block: what is built; it keeps maps. With weights loaded at run time, a host writes them (`hls.pack_bank`).
         fc_weight: INT<weight_bits> as int8 [K, C].
         bias: INT<bias_bits> as int32 [K], or None.
         folder: takes the files; $readmemh finds them by name alone, from the folder in which the tool runs.
@@ -101,17 +105,19 @@ def write_block(
     folder.mkdir(parents=True, exist_ok=True)
     wrapper = folder / f"{name}.v"
     wrapper.write_text(cam_wrapper(block, name, f"{name}_"))
-    # Words of a pixel's beats, class groups inside: [beat][group][lane][channel].
-    lanes = fc_weight.reshape(block.class_fold, block.class_pe, block.channel_fold, block.pe).transpose(2, 0, 1, 3)
     memories = {
-        "weights": _lines(
-            lanes.reshape(-1, block.class_pe * block.pe), [spec.weight_bits] * (block.class_pe * block.pe)
-        ),
         "rows": _taps(spec.rows, spec.pixels, spec.map_width),
         "columns": _taps(spec.columns, spec.map_width, 1),
     }
-    if spec.bias_bits:
-        memories["biases"] = _lines(biases[:, None], [spec.bias_bits])
+    if not block.runtime_weights:
+        # Words of a pixel's beats, class groups inside: [beat][group][lane][channel].
+        lanes = fc_weight.reshape(block.class_fold, block.class_pe, block.channel_fold, block.pe).transpose(2, 0, 1, 3)
+        wide = block.class_pe * block.pe
+        memories["weights"] = _lines(lanes.reshape(-1, wide), [spec.weight_bits] * wide)
+        if spec.bias_bits:
+            memories["biases"] = _lines(biases[:, None], [spec.bias_bits])
+    content = repr(block) + "".join(f"{name}{lines}" for name, lines in sorted(memories.items()))
+    memories["build_id"] = [hashlib.sha256(content.encode()).hexdigest()[:8]]
     files = [wrapper]
     for memory, lines in memories.items():
         path = folder / f"{name}_{memory}.dat"
@@ -141,21 +147,48 @@ def read_biases(block: CamBlock, folder: Path, name: str) -> npt.NDArray[np.int6
     return np.array([(word ^ half) - half for word in words], dtype=np.int64)
 
 
+def control_address_bits(block: CamBlock) -> int:
+    """Of the AXI-lite slave: the registers alone, or the two weight banks behind them."""
+    return (BANKS + 8 * block.bank_words - 1).bit_length() if block.runtime_weights else 6
+
+
 def cam_wrapper(block: CamBlock, name: str, data: str) -> str:
-    """Verilog of module `name` around `cam`: in0_V the tap, out0_V the packet, inputs `class_select` and `gate`."""
-    in_bits, out_bits = block.beat_bits, 8 * block.out_bytes
+    """Verilog of module `name` around `cam`: in0_V the tap, out0_V the packet, registers behind s_axi_control."""
+    in_bits, out_bits, address = block.beat_bits, 8 * block.out_bytes, control_address_bits(block)
     padded = -(-in_bits // 8) * 8
+    index = max(1, (2 * block.bank_words - 1).bit_length())
     parameters = ", ".join(
         f'.{key}("{value}")' if isinstance(value, str) else f".{key}({value})"
         for key, value in block_parameters(block, data).items()
     )
+    registers = (
+        f".ADDRESS_BITS({address}), .BANK_WORDS({block.bank_words if block.runtime_weights else 0}), "
+        f'.BUILD_ID("{data}build_id.dat")'
+    )
+    # Without run-time banks the registers' index is a bit that nobody reads.
+    bank = index if block.runtime_weights else 1
     return f"""module {name} (
-	(* X_INTERFACE_PARAMETER = "ASSOCIATED_BUSIF in0_V:out0_V, ASSOCIATED_RESET ap_rst_n" *)
+	(* X_INTERFACE_PARAMETER = "ASSOCIATED_BUSIF in0_V:out0_V:{CONTROL}, ASSOCIATED_RESET ap_rst_n" *)
 	input ap_clk,
 	(* X_INTERFACE_PARAMETER = "POLARITY ACTIVE_LOW" *)
 	input ap_rst_n,
-	input [31:0] class_select,
-	input [31:0] gate,
+	input [{address - 1}:0] {CONTROL}_AWADDR,
+	input {CONTROL}_AWVALID,
+	output {CONTROL}_AWREADY,
+	input [31:0] {CONTROL}_WDATA,
+	input [3:0] {CONTROL}_WSTRB,
+	input {CONTROL}_WVALID,
+	output {CONTROL}_WREADY,
+	output [1:0] {CONTROL}_BRESP,
+	output {CONTROL}_BVALID,
+	input {CONTROL}_BREADY,
+	input [{address - 1}:0] {CONTROL}_ARADDR,
+	input {CONTROL}_ARVALID,
+	output {CONTROL}_ARREADY,
+	output [31:0] {CONTROL}_RDATA,
+	output [1:0] {CONTROL}_RRESP,
+	output {CONTROL}_RVALID,
+	input {CONTROL}_RREADY,
 	input [{padded - 1}:0] in0_V_TDATA,
 	input in0_V_TVALID,
 	output in0_V_TREADY,
@@ -165,8 +198,24 @@ def cam_wrapper(block: CamBlock, name: str, data: str) -> str:
 );
 	wire [7:0] dat;
 	wire vld, rdy;
+	wire [31:0] class_select, gate, bank_data, bank_word;
+	wire active_bank, bank_write, bank_free;
+	wire [{bank - 1}:0] bank_index, bank_read_index;
+	cam_registers #({registers}) registers (
+		.clk(ap_clk), .rst(!ap_rst_n),
+		.awaddr({CONTROL}_AWADDR), .awvalid({CONTROL}_AWVALID), .awready({CONTROL}_AWREADY),
+		.wdata({CONTROL}_WDATA), .wstrb({CONTROL}_WSTRB), .wvalid({CONTROL}_WVALID), .wready({CONTROL}_WREADY),
+		.bresp({CONTROL}_BRESP), .bvalid({CONTROL}_BVALID), .bready({CONTROL}_BREADY),
+		.araddr({CONTROL}_ARADDR), .arvalid({CONTROL}_ARVALID), .arready({CONTROL}_ARREADY),
+		.rdata({CONTROL}_RDATA), .rresp({CONTROL}_RRESP), .rvalid({CONTROL}_RVALID), .rready({CONTROL}_RREADY),
+		.class_select(class_select), .gate(gate), .active_bank(active_bank),
+		.bank_write(bank_write), .bank_index(bank_index), .bank_data(bank_data),
+		.bank_free(bank_free), .bank_read_index(bank_read_index), .bank_word(bank_word)
+	);
 	cam #({parameters}) impl (
-		.clk(ap_clk), .rst(!ap_rst_n), .select(class_select), .gate(gate),
+		.clk(ap_clk), .rst(!ap_rst_n), .select(class_select), .gate(gate), .active_bank(active_bank),
+		.bank_write(bank_write), .bank_index({{{index}{{1'b0}}}} | bank_index), .bank_data(bank_data),
+		.bank_free(bank_free), .bank_read_index({{{index}{{1'b0}}}} | bank_read_index), .bank_word(bank_word),
 		.idat(in0_V_TDATA[{in_bits - 1}:0]), .ivld(in0_V_TVALID), .irdy(in0_V_TREADY),
 		.odat(dat), .ovld(vld), .ordy(rdy)
 	);

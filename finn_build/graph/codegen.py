@@ -26,6 +26,7 @@ from finn_build.graph.walk import Array, attributes, constant
 
 WEIGHT_FILE = "memblock.dat"
 CAM_HEADER = "cam_config.h"
+ID_MEMORY = "_build_id.dat"
 BUILD_ID = re.compile(rb"CAM_BUILD_ID = (0x[0-9a-f]{8})u")
 PATHS = ("code_gen_dir_ipgen", "ipgen_path", "ip_path")
 """Node attributes that name folders."""
@@ -125,12 +126,20 @@ def stamp_build_id(folder: Path) -> None:
 
     The block's own sources know only themselves; a driver has to tell any two accelerators apart.
     """
-    headers = sorted(folder.glob(f"*/{CAM_HEADER}"))
-    if not headers:
+    holders = _id_holders(folder)
+    if not holders:
         return
     value = int(_digest_id(folder), 16)
-    for path in headers:
-        path.write_bytes(BUILD_ID.sub(b"CAM_BUILD_ID = 0x%08xu" % value, path.read_bytes()))
+    for path in holders:
+        if path.suffix == ".dat":
+            path.write_text(f"{value:08x}\n", encoding="ascii")
+        else:
+            path.write_bytes(BUILD_ID.sub(b"CAM_BUILD_ID = 0x%08xu" % value, path.read_bytes()))
+
+
+def _id_holders(folder: Path) -> list[Path]:
+    """Files that hold the build id: the C++ block's header, or the SystemVerilog block's memory of one word."""
+    return sorted([*folder.glob(f"*/{CAM_HEADER}"), *folder.glob(f"*/*{ID_MEMORY}")])
 
 
 def hardware_id(folder: Path) -> str:
@@ -139,20 +148,22 @@ def hardware_id(folder: Path) -> str:
 
 
 def _digest_id(folder: Path) -> str:
-    headers = sorted(folder.glob(f"*/{CAM_HEADER}"))
+    holders = _id_holders(folder)
     whole = sha256()
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix != ".npy":
             content = path.read_bytes()
-            if path in headers:
-                content = BUILD_ID.sub(b"", content)
+            if path in holders:
+                content = b"" if path.suffix == ".dat" else BUILD_ID.sub(b"", content)
             whole.update(path.relative_to(folder).as_posix().encode() + b"\0" + sha256(content).digest())
     return f"0x{max(1, int.from_bytes(whole.digest()[:4], 'big')):08x}"
 
 
 def read_build_id(folder: Path) -> str | None:
     """The build id that the generated hardware in a folder of nodes holds, or None where it has no such register."""
-    for path in sorted(folder.glob(f"*/{CAM_HEADER}")):
+    for path in _id_holders(folder):
+        if path.suffix == ".dat":
+            return f"0x{int(path.read_text(encoding='ascii'), 16):08x}"
         match = BUILD_ID.search(path.read_bytes())
         if match is not None:
             return match[1].decode()
@@ -201,12 +212,13 @@ def compare_constants(model: ModelWrapper, node: NodeProto, folder: Path) -> lis
         thresholds = constant(model, node, 1)
         shared = thresholds is not None and thresholds.shape[0] == 1
         found["thresholds"] = decoded_thresholds(node, folder, shared), 1
-    elif node.op_type == "ClassActivationMap_hls":
+    elif node.op_type == "ClassActivationMap_hls" and not attributes(node).get("RuntimeWeights"):
+        # Weights that a host loads stand in no generated file but in the package, which its own stage reads back.
         values = attributes(node)
         header = folder / CAM_HEADER
         found["weights"] = decoded_cam_weights(header, int(values["Classes"]), int(values["NumChannels"])), 1
         found["biases"] = decoded_cam_biases(header), 2
-    elif node.op_type == "ClassActivationMap_rtl":
+    elif node.op_type == "ClassActivationMap_rtl" and not attributes(node).get("RuntimeWeights"):
         instance = getCustomOp(node)
         place = folder, str(instance.get_nodeattr("gen_top_module"))
         found["weights"] = read_weights(instance.block, *place), 1

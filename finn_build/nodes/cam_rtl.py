@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cam_postproc.rtl import cam_wrapper, longest_interval, module_files, write_block
+from cam_postproc.rtl import CONTROL, cam_wrapper, control_address_bits, longest_interval, module_files, write_block
 from finn_build.nodes.cam_op import ClassActivationMap
 from finn_build.nodes.rtl_node import OwnRtl
 
@@ -25,7 +25,7 @@ class ClassActivationMap_rtl(ClassActivationMap, OwnRtl):  # noqa: N801
         return module_files()
 
     def wrapper_text(self, name: str) -> str:
-        """Tap in, packet out; the registers are plain inputs."""
+        """Tap in, packet out, registers behind AXI-lite."""
         return cam_wrapper(self.block, name, f"{name}_")
 
     def generate_hdl(self, model: "ModelWrapper", fpgapart: str, clk: float) -> None:
@@ -38,10 +38,15 @@ class ClassActivationMap_rtl(ClassActivationMap, OwnRtl):  # noqa: N801
         write_block(self.block, weights.astype(np.int8), biases, folder, str(self.get_nodeattr("gen_top_module")))
 
     def get_verilog_top_module_intf_names(self) -> dict[str, Any]:
-        """The streams, and the registers as plain inputs."""
+        """The streams, and the registers behind AXI-lite."""
         names: dict[str, Any] = super().get_verilog_top_module_intf_names()
-        names["ap_none"] = ["class_select", "gate"]
+        names["axilite"] = [CONTROL]
         return names
+
+    @property
+    def control_bits(self) -> int:
+        """Bits of the registers' addresses."""
+        return control_address_bits(self.block)
 
     def get_exp_cycles(self) -> int:
         """Cycles from frame to frame."""

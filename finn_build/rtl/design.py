@@ -1,8 +1,23 @@
 """What is compiled and run: a top with AXI streams, and what came of a run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+_LITE = (
+    ("input", "AWADDR", 0), ("input", "AWVALID", 1), ("output", "AWREADY", 1), ("input", "WDATA", 32),
+    ("input", "WSTRB", 4), ("input", "WVALID", 1), ("output", "WREADY", 1), ("output", "BRESP", 2),
+    ("output", "BVALID", 1), ("input", "BREADY", 1), ("input", "ARADDR", 0), ("input", "ARVALID", 1),
+    ("output", "ARREADY", 1), ("output", "RDATA", 32), ("output", "RRESP", 2), ("output", "RVALID", 1),
+    ("input", "RREADY", 1),
+)  # fmt: skip
+LITE_PINS = tuple(pin for _, pin, _ in _LITE)
+"""Signals of an AXI-lite slave."""
+
+
+def lite_ports(prefix: str, address_bits: int) -> list[str]:
+    """Declarations of an AXI-lite slave's ports, PREFIX_AWADDR and so on."""
+    return [f"{way} [{(bits or address_bits) - 1}:0] {prefix}_{pin}" for way, pin, bits in _LITE]
 
 
 @dataclass(frozen=True)
@@ -33,6 +48,7 @@ class Design:
         inputs: streams into the top.
         outputs: streams out of it.
         scalars: plain inputs of up to 64 bits.
+        lites: prefixes of AXI-lite slaves with 32-bit words: NAME_AWADDR and so on.
         probes: names of the streams in `probe_valid` and `probe_ready`, bit 0 first; empty where the top has none.
         fifos: names of the FIFOs in `fifo_high_water`, 32 bits each, the first in the low bits.
         defines: preprocessor symbols.
@@ -43,6 +59,7 @@ class Design:
     inputs: tuple[Stream, ...]
     outputs: tuple[Stream, ...]
     scalars: tuple[str, ...] = ()
+    lites: tuple[str, ...] = ()
     probes: tuple[str, ...] = ()
     fifos: tuple[str, ...] = ()
     defines: tuple[str, ...] = ()
@@ -57,7 +74,7 @@ class Design:
         lines += [f"#define {stream.name}_BITS {stream.bits}" for stream in (*self.inputs, *self.outputs)]
         lines += [listed("INPUTS", [stream.name for stream in self.inputs])]
         lines += [listed("OUTPUTS", [stream.name for stream in self.outputs])]
-        lines += [listed("SCALARS", self.scalars)]
+        lines += [listed("SCALARS", self.scalars), listed("LITES", self.lites)]
         lines += [f"#define PROBES {len(self.probes)}", f"#define FIFOS {len(self.fifos)}"]
         return "\n".join(lines) + "\n"
 
@@ -74,6 +91,17 @@ class Side:
 
 
 @dataclass(frozen=True)
+class Access:
+    """A write of a register, or with `value` None a read: word `beat` of the input stream waits for its answer."""
+
+    lite: str
+    input: str
+    beat: int
+    address: int
+    value: int | None
+
+
+@dataclass(frozen=True)
 class Run:
     """A finished run.
 
@@ -85,6 +113,7 @@ class Run:
         outputs: name → bytes that the stream sent.
         sides: name → what the stream did; the probed streams by their names too.
         high_water: FIFO name → most words held.
+        answers: AXI-lite slave → what was read, in order.
     """
 
     status: str
@@ -94,3 +123,4 @@ class Run:
     outputs: dict[str, bytes]
     sides: dict[str, Side]
     high_water: dict[str, int]
+    answers: dict[str, list[int]] = field(default_factory=dict)

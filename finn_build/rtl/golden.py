@@ -14,6 +14,8 @@ from finn_build.rtl.words import pack_words, unpack_words
 if TYPE_CHECKING:
     from qonnx.core.modelwrapper import ModelWrapper
 
+    from cam_postproc.block import CamBlock
+
 CamBackend = Literal["rtl", "hls"]
 UInt8 = npt.NDArray[np.uint8]
 FRAME_BYTES = slice(12, 16)
@@ -77,24 +79,29 @@ def frame_words(netlist: Netlist) -> dict[str, int]:
     return {**words, "in0_V": netlist.input.words, "out0_V": netlist.output.words}
 
 
-def through_cpp(model: "ModelWrapper", netlist: Netlist, tap: bytes, images: int, cache: Path) -> bytes:
-    """The CAM block's C++ on the tap's words, as the hardware sent them."""
+def cam_of(model: "ModelWrapper") -> tuple["CamBlock", npt.NDArray[np.int8], npt.NDArray[np.int32] | None]:
+    """A graph's CAM block, the classifier's weights int8 [K, C], and its biases int32 [K] or None."""
     from qonnx.custom_op.registry import getCustomOp
-
-    from cam_postproc.hls.csim import CamCsim
 
     node = next(node for node in model.graph.node if str(node.op_type).startswith(CAM))
     block = getCustomOp(node).block
-    spec = block.spec
     weights, bias = (np.asarray(model.get_initializer(name)) for name in node.input[1:3])
+    return block, weights.astype(np.int8), bias.reshape(-1).astype(np.int32) if block.spec.bias_bits else None
+
+
+def through_cpp(model: "ModelWrapper", netlist: Netlist, tap: bytes, images: int, cache: Path) -> bytes:
+    """The CAM block's C++ on the tap's words, as the hardware sent them."""
+    from cam_postproc.hls.csim import CamCsim
+
+    block, weights, bias = cam_of(model)
+    spec = block.spec
     lanes = netlist.output_values // netlist.output.words
     values = unpack_words(
         tap[: images * netlist.output.words * (netlist.output.bits // 8)], lanes, spec.tap_bits, signed=False
     )
     frames = values.astype(np.uint8).reshape(images, spec.map_height, spec.map_width, spec.channels)
-    biases = bias.reshape(-1).astype(np.int32) if spec.bias_bits else None
-    block_run = CamCsim(block, weights.astype(np.int8), biases, cache / "cam").run(frames)
-    return np.ascontiguousarray(block_run["packet"]).tobytes()
+    packets = CamCsim(block, weights, bias, cache / "cam").run(frames)["packet"]
+    return np.ascontiguousarray(packets).tobytes()
 
 
 @dataclass(frozen=True)

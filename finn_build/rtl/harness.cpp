@@ -1,11 +1,13 @@
 // Drives a Verilated design whose ports are AXI streams: words come from files, words go to files.
 //
 // design.inc, generated beside this file's copy, names the top and lists its ports:
-//   TOP, INPUTS(X), OUTPUTS(X), SCALARS(X) with X(index, port), PROBES (streams watched, 0 for none), FIFOS.
+//   TOP, INPUTS(X), OUTPUTS(X), SCALARS(X), LITES(X) with X(index, port), PROBES (streams watched, 0 for none), FIFOS.
 // The plan (first argument) is a text file, a statement a line:
 //   in INDEX FILE WORDS FRAME_WORDS      words to send; a word is ceil(bits / 8) bytes, little-endian
 //   out INDEX FILE WORDS FRAME_WORDS     words wanted
 //   scalar INDEX BEAT VALUE              drive a plain input from input 0's word BEAT on
+//   write INDEX INPUT BEAT ADDRESS VALUE on AXI-lite port INDEX, in this order; word BEAT of that input waits for it
+//   read INDEX INPUT BEAT ADDRESS        likewise; what was read stands in the report
 //   stalls SEED PERCENT                  each side of each stream pauses at random
 //   idle CYCLES | surplus CYCLES | limit CYCLES
 //   probe INDEX FRAME_WORDS              words of an image on a watched stream, for the timeline
@@ -41,6 +43,11 @@ template <std::size_t N>
 void put(VlWide<N>& port, const uint8_t* bytes, size_t count) {
 	std::memset(port.data(), 0, N * sizeof(EData));
 	std::memcpy(port.data(), bytes, count);
+}
+
+template <class T>
+void set(T& port, uint64_t value) {
+	port = static_cast<T>(value);
 }
 
 template <class T>
@@ -104,6 +111,23 @@ struct Setting {
 	uint64_t beat, value;
 };
 
+struct Access {
+	bool write;
+	size_t input;
+	uint64_t beat, address, value;
+};
+
+// An AXI-lite master that makes one access after the other.
+struct Lite {
+	std::vector<Access> accesses;
+	size_t next = 0;
+	bool started = false, address_sent = false, data_sent = false;
+	std::vector<uint64_t> answers;
+	bool waits(size_t input, uint64_t beat) const {
+		return next < accesses.size() && accesses[next].input == input && accesses[next].beat <= beat;
+	}
+};
+
 struct Watch {
 	uint64_t frame_words = 0, beats = 0;
 	std::vector<uint64_t> first, last;
@@ -131,7 +155,9 @@ int main(int argc, char** argv) {
 		INPUTS(X);
 	constexpr size_t output_count = 0 OUTPUTS(X);
 	constexpr size_t scalar_count = 0 SCALARS(X);
+	constexpr size_t lite_count = 0 LITES(X);
 #undef X
+	std::vector<Lite> lites(lite_count);
 	std::vector<Side> in(input_count), out(output_count);
 	std::vector<Setting> settings;
 	std::vector<uint64_t> scalars(scalar_count, 0);
@@ -155,6 +181,12 @@ int main(int argc, char** argv) {
 			Setting setting{};
 			words >> setting.index >> setting.beat >> setting.value;
 			settings.push_back(setting);
+		} else if (verb == "write" || verb == "read") {
+			Access access{};
+			access.write = verb == "write";
+			words >> index >> access.input >> access.beat >> access.address;
+			if (access.write) words >> access.value;
+			lites.at(index).accesses.push_back(access);
 		} else if (verb == "stalls") {
 			words >> seed >> stall_percent;
 		} else if (verb == "idle") {
@@ -228,6 +260,9 @@ int main(int argc, char** argv) {
 #define X(index, port) top->port##_TREADY = 0;
 	OUTPUTS(X)
 #undef X
+#define X(index, port) top->port##_AWVALID = top->port##_WVALID = top->port##_ARVALID = 0;
+	LITES(X)
+#undef X
 	for (int i = 0; i < 20; ++i) {
 #define X(index, port) put(top->port, reinterpret_cast<const uint8_t*>(&scalars[index]), 8);
 		SCALARS(X)
@@ -238,6 +273,12 @@ int main(int argc, char** argv) {
 		top->eval();
 	}
 	top->ap_rst_n = 1;
+
+	const auto held = [&](size_t input, uint64_t beat) {
+		for (const Lite& lite : lites)
+			if (lite.waits(input, beat)) return true;
+		return false;
+	};
 
 	const auto begin = std::chrono::steady_clock::now();
 	auto told = begin;
@@ -252,7 +293,7 @@ int main(int argc, char** argv) {
 #define X(index, port)                                                                                    \
 	{                                                                                                       \
 		Side& side = in[index];                                                                               \
-		if (!side.offered && side.done < side.words && (!stall_percent || side.random.percent() >= stall_percent)) { \
+		if (!side.offered && side.done < side.words && !held(index, side.done) && (!stall_percent || side.random.percent() >= stall_percent)) { \
 			side.offered = true;                                                                                \
 			put(top->port##_TDATA, side.data.data() + side.done * in_bytes[index], in_bytes[index]);            \
 		}                                                                                                     \
@@ -260,6 +301,25 @@ int main(int argc, char** argv) {
 		INPUTS(X)
 #undef X
 		tick_inputs();
+#define X(index, port)                                                                              \
+	{                                                                                                 \
+		Lite& lite = lites[index];                                                                      \
+		const bool more = lite.next < lite.accesses.size();                                             \
+		if (more && !lite.started && in[lite.accesses[lite.next].input].done >= lite.accesses[lite.next].beat) \
+			lite.started = true;                                                                          \
+		const Access access = more ? lite.accesses[lite.next] : Access{};                               \
+		set(top->port##_AWADDR, access.address);                                                        \
+		set(top->port##_ARADDR, access.address);                                                        \
+		top->port##_WDATA = static_cast<uint32_t>(access.value);                                        \
+		top->port##_WSTRB = 0xF;                                                                        \
+		top->port##_AWVALID = lite.started && access.write && !lite.address_sent;                       \
+		top->port##_WVALID = lite.started && access.write && !lite.data_sent;                           \
+		top->port##_ARVALID = lite.started && !access.write && !lite.address_sent;                      \
+		top->port##_BREADY = lite.started && access.write;                                              \
+		top->port##_RREADY = lite.started && !access.write;                                             \
+	}
+		LITES(X)
+#undef X
 #define X(index, port) \
 	top->port##_TREADY = out[index].offered = !stall_percent || out[index].random.percent() >= stall_percent;
 		OUTPUTS(X)
@@ -286,6 +346,25 @@ int main(int argc, char** argv) {
 		moved = true;                                                           \
 	}
 		OUTPUTS(X)
+#undef X
+#define X(index, port)                                                     \
+	{                                                                        \
+		Lite& lite = lites[index];                                             \
+		if (lite.started) {                                                    \
+			if (top->port##_AWVALID && top->port##_AWREADY) lite.address_sent = moved = true; \
+			if (top->port##_ARVALID && top->port##_ARREADY) lite.address_sent = moved = true; \
+			if (top->port##_WVALID && top->port##_WREADY) lite.data_sent = moved = true;      \
+			const bool written = top->port##_BVALID && top->port##_BREADY;       \
+			const bool read = top->port##_RVALID && top->port##_RREADY;          \
+			if (read) lite.answers.push_back(top->port##_RDATA);                 \
+			if (written || read) {                                               \
+				lite.started = lite.address_sent = lite.data_sent = false;         \
+				++lite.next;                                                       \
+				moved = true;                                                      \
+			}                                                                    \
+		}                                                                      \
+	}
+		LITES(X)
 #undef X
 #if PROBES > 0
 		for (size_t i = 0; i < PROBES; ++i) {
@@ -356,6 +435,8 @@ int main(int argc, char** argv) {
 		     << ",\"last\":" << joined(watches[i].last) << ",\"valid\":" << (bit(top->probe_valid, i) ? "true" : "false")
 		     << ",\"ready\":" << (bit(top->probe_ready, i) ? "true" : "false") << "}";
 #endif
+	json << "],\"answers\":[";
+	for (size_t i = 0; i < lites.size(); ++i) json << (i ? "," : "") << joined(lites[i].answers);
 	json << "],\"high_water\":[";
 #if FIFOS > 0
 	for (size_t i = 0; i < FIFOS; ++i) json << (i ? "," : "") << word32(top->fifo_high_water, i);

@@ -51,6 +51,7 @@ class Block:
         sources: SystemVerilog files, in the order of compilation.
         depth: of a FIFO, in words; 0 for anything else.
         memory_bits: of a word of its weights' memory, whole bytes; 0 without one.
+        control_bits: of the addresses of its registers, behind AXI-lite; 0 without any.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Block:
     sources: tuple[Path, ...]
     depth: int = 0
     memory_bits: int = 0
+    control_bits: int = 0
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,7 @@ def _block(model: "ModelWrapper", node: "NodeProto", folder: Path) -> Block:
         sources=tuple(files),
         depth=int(instance.get_nodeattr("depth")) if node.op_type == "StreamingFIFO_rtl" else 0,
         memory_bits=int(instance.get_instream_width_padded(1)) if memories else 0,
+        control_bits=int(getattr(instance, "control_bits", 0)),
     )
 
 

@@ -3,14 +3,35 @@
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
+from typing import TYPE_CHECKING
 
+from cam_postproc.hls.sources import pack_bank
+from cam_postproc.rtl import BANKS, CONTROL
+from cam_postproc.spec import ARGMAX, NO_GATE
 from finn_build.errors import CheckFailed
-from finn_build.rtl.golden import CAM, CamBackend, compare, frame_words, golden_arrays, through_cpp, words_in, words_out
+from finn_build.rtl.design import Access
+from finn_build.rtl.golden import (
+    CAM,
+    CamBackend,
+    cam_of,
+    compare,
+    frame_words,
+    golden_arrays,
+    through_cpp,
+    words_in,
+    words_out,
+)
 from finn_build.rtl.netlist import read_netlist
 from finn_build.rtl.result import SimulationResult, result_of
 from finn_build.rtl.stuck import describe_stuck
 from finn_build.rtl.top import write_accelerator
 from finn_build.rtl.verilator import build
+
+if TYPE_CHECKING:
+    from qonnx.core.modelwrapper import ModelWrapper
+
+CLASS_SELECT, GATE = 0x10, 0x18
+"""Addresses of the CAM block's registers."""
 
 
 def simulate(
@@ -81,7 +102,7 @@ def simulate(
         folder=out / "run",
         work=code,
         frame_words=frame_words(netlist),
-        scalars=[(name, 0, {"class_select": 0xFFFFFFFF, "gate": 0x80000000}[name]) for name in accelerator.registers],
+        accesses=_host_writes(model) if accelerator.registers else (),
         stalls_seed=stalls_seed,
         idle_cycles=idle_cycles,
         surplus_cycles=2000,
@@ -106,3 +127,12 @@ def simulate(
         cam_backend=cam_backend,
         stalls_seed=stalls_seed,
     )
+
+
+def _host_writes(model: "ModelWrapper") -> list[Access]:
+    """What a host writes before the first image: bank 0 where weights are loaded; the argmax is shown, gate open."""
+    block, weights, bias = cam_of(model)
+    words = pack_bank(block, weights, bias).tolist() if block.runtime_weights else []
+    writes = [(BANKS + 4 * index, word) for index, word in enumerate(words)]
+    writes += [(CLASS_SELECT, ARGMAX), (GATE, NO_GATE & ARGMAX)]
+    return [Access(CONTROL, "in0_V", 0, address, value) for address, value in writes]

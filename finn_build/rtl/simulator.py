@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from finn_build.errors import CheckFailed, ToolFailed
-from finn_build.rtl.design import Design, Run, Side
+from finn_build.rtl.design import Access, Design, Run, Side
 
 _BAD_OUTPUT = re.compile(r"\$readmem|%Error|%Fatal|Assertion failed|Overflowing|%Warning")
 
@@ -32,6 +32,7 @@ class Simulator:
         work: Path | None = None,
         frame_words: Mapping[str, int] | None = None,
         scalars: Sequence[tuple[str, int, int]] = (),
+        accesses: Sequence[Access] = (),
         stalls_seed: int | None = None,
         stall_percent: int = 30,
         idle_cycles: int = 20_000,
@@ -49,6 +50,7 @@ class Simulator:
             work: current directory of the program, where $readmemh finds its files; default `folder`.
             frame_words: stream or probe name → words of an image, for the times of each image.
             scalars: (name, word of input 0 from which on, value).
+            accesses: to registers, each port's in this order.
             stalls_seed: random pauses on every stream, with this seed; None for none.
             stall_percent: of the cycles in which a side pauses.
             idle_cycles: a run in which no stream moves for so long has status `stuck`.
@@ -79,6 +81,12 @@ class Simulator:
             if name in frame_words:
                 lines.append(f"probe {index} {frame_words[name]}")
         lines += [f"scalar {self.design.scalars.index(name)} {beat} {value}" for name, beat, value in scalars]
+        inputs = [stream.name for stream in self.design.inputs]
+        for access in accesses:
+            place = (
+                f"{self.design.lites.index(access.lite)} {inputs.index(access.input)} {access.beat} {access.address}"
+            )
+            lines.append(f"read {place}" if access.value is None else f"write {place} {access.value}")
         if stalls_seed is not None:
             lines.append(f"stalls {stalls_seed} {stall_percent}")
         if limit_cycles is not None:
@@ -138,4 +146,5 @@ class Simulator:
             outputs={s.name: (folder / f"{s.name}.words").read_bytes() for s in self.design.outputs},
             sides=sides,
             high_water=dict(zip(self.design.fifos, report["high_water"], strict=True)),
+            answers=dict(zip(self.design.lites, report["answers"], strict=True)),
         )

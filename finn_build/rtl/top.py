@@ -5,14 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cam_postproc.rtl import CONTROL
 from finn_build.errors import CheckFailed
-from finn_build.rtl.design import Design, Stream
+from finn_build.rtl.design import LITE_PINS, Design, Stream, lite_ports
 from finn_build.rtl.library import mended
 from finn_build.rtl.netlist import MEMORY_STREAM, Block, Netlist, memory_files
 
 TOP = "accelerator"
-_REGISTERS = ("class_select", "gate")
-"""Plain inputs of the CAM block, which become the top's."""
 _TIED_PREFIXES = ("s_axilite_", "s_axis_0_", "in1_V_")
 """Inputs that only a block that is not built so reads: registers of memories, choice among threshold sets."""
 
@@ -25,14 +24,14 @@ class Accelerator:
         netlist: what it was made of.
         folder: takes sources; the top is accelerator.sv.
         sources: every SystemVerilog file, packages first, the top last.
-        registers: the CAM block's plain inputs.
+        registers: address bits of the CAM block's registers, an AXI-lite slave of the top; 0 where it has none.
         fifos: FIFO blocks, in the order of fifo_high_water.
     """
 
     netlist: Netlist
     folder: Path
     sources: tuple[Path, ...]
-    registers: tuple[str, ...]
+    registers: int
     fifos: tuple[Block, ...]
 
     def design(self) -> Design:
@@ -43,7 +42,8 @@ class Accelerator:
             self.sources,
             (Stream("in0_V", first.bits),),
             (Stream("out0_V", last.bits),),
-            self.registers,
+            (),
+            (CONTROL,) if self.registers else (),
             tuple(edge.tensor for edge in self.netlist.edges),
             tuple(block.name for block in self.fifos),
             ("PROBES",),
@@ -72,7 +72,7 @@ def write_accelerator(netlist: Netlist, folder: Path) -> Accelerator:
             path.write_text(texts[name], encoding="utf-8")
         paths.append(path)
     check_memories(netlist, texts)
-    registers = tuple(name for name in _REGISTERS if any(name in block.ports for block in netlist.blocks))
+    registers = max(block.control_bits for block in netlist.blocks)
     fifos = tuple(block for block in netlist.blocks if "maxcount" in block.ports)
     top = folder / f"{TOP}.sv"
     top.write_text(_top(netlist, registers, fifos), encoding="utf-8")
@@ -147,10 +147,10 @@ def _source(file: Path, block: Block, folder: Path) -> str:
     return re.sub(r'"((?:\./)?[\w.-]+)"', relative, text)
 
 
-def _top(netlist: Netlist, registers: tuple[str, ...], fifos: tuple[Block, ...]) -> str:
+def _top(netlist: Netlist, registers: int, fifos: tuple[Block, ...]) -> str:
     first, last, edges = netlist.input, netlist.output, netlist.edges
     wire = {edge.tensor: f"s{index}" for index, edge in enumerate(edges)}
-    ports = ["input ap_clk", "input ap_rst_n", *(f"input [31:0] {name}" for name in registers)]
+    ports = ["input ap_clk", "input ap_rst_n", *(lite_ports(CONTROL, registers) if registers else [])]
     ports += [f"input [{first.bits - 1}:0] in0_V_TDATA", "input in0_V_TVALID", "output in0_V_TREADY"]
     ports += [f"output [{last.bits - 1}:0] out0_V_TDATA", "output out0_V_TVALID", "input out0_V_TREADY"]
     lines = [f"// The accelerator: {len(netlist.blocks)} blocks, {len(edges)} streams.", f"module {TOP} ("]
@@ -178,7 +178,8 @@ def _top(netlist: Netlist, registers: tuple[str, ...], fifos: tuple[Block, ...])
 
 def block_unit(block: Block, name: str) -> str:
     """A module around one block and its weights' memory, with its streams as ports: what is synthesised alone."""
-    ports = ["input ap_clk", "input ap_rst_n", *(f"input [31:0] {port}" for port in _REGISTERS if port in block.ports)]
+    ports = ["input ap_clk", "input ap_rst_n"]
+    ports += lite_ports(CONTROL, block.control_bits) if block.control_bits else []
     wire = {port.tensor: port.name for port in (*block.inputs, *block.outputs)}
     for streams, way, back in ((block.inputs, "input", "output"), (block.outputs, "output", "input")):
         for port in streams:
@@ -202,7 +203,8 @@ def _outside(first: str, last: str) -> list[str]:
 def _instance(block: Block, wire: dict[str, str], fifos: tuple[Block, ...]) -> list[str]:
     """A block, its weights' memory if it has one, and the wires between the two."""
     driven = {"ap_clk": "ap_clk", "ap_clk2x": "ap_clk", "ap_rst_n": "ap_rst_n"}
-    driven |= {name: name for name in _REGISTERS}
+    if block.control_bits:
+        driven |= {f"{CONTROL}_{pin}": f"{CONTROL}_{pin}" for pin in LITE_PINS}
     lines = []
     for port in (*block.inputs, *block.outputs):
         driven |= {f"{port.name}_{pin}": f"{wire[port.tensor]}_{pin}" for pin in ("TDATA", "TVALID", "TREADY")}

@@ -21,7 +21,7 @@ from finn_build.rtl.simulator import Simulator
 
 HARNESS = Path(__file__).with_name("harness.cpp")
 FLAGS = (
-    "--cc", "--exe", "--build", "-j", "1", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-timing",
+    "--cc", "--exe", "--build", "-j", "2", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-timing",
     "--assert", "-Wno-fatal", "--output-split", "20000", "-MAKEFLAGS", "OPT_FAST=-O1", "-MAKEFLAGS", "OPT_SLOW=-O0",
     # The PyPI wheel leaves this empty; large designs, which get a precompiled header, then fail to compile.
     "-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include",

@@ -95,6 +95,29 @@ def test_a_spoilt_file_is_made_again(copy: Path) -> None:
     assert told.reasons == {"lower": ["file lower/model.onnx is not as it was written"]}
 
 
+def test_a_file_that_was_added_does_not_reach_the_package(copy: Path) -> None:
+    built = copy / "build" / "tiny"
+    (built / "codegen" / "nodes" / "MVAU_rtl_0" / "mine.v").write_text("module mine; endmodule")
+    told = again(copy)
+    assert told.reasons == {"codegen": ["file codegen/nodes/MVAU_rtl_0/mine.v was added"]}
+    assert not list(built.rglob("mine.v"))
+    assert not [file for file in verify_package(built / "tiny-deploy.zip").files if "mine" in file.path]
+    assert again(copy).reasons == {}
+
+
+def test_a_file_where_a_stage_belongs_is_named_and_the_next_run_carries_on(
+    copy: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    built = copy / "build" / "tiny"
+    shutil.rmtree(built / "lower")
+    (built / "lower").write_text("mine")
+    arguments = ["build", str(copy / "tiny.toml"), "--untrained", "--out", str(copy / "build")]
+    one_line(capfd, arguments, f"{built / 'lower'}: expected a folder of results, or nothing, got a file; delete it")
+    assert (built / "lower").read_text() == "mine"
+    (built / "lower").unlink()
+    assert set(again(copy, until="hardware").reasons) == {"lower"}
+
+
 def test_force_and_until(copy: Path) -> None:
     told = again(copy, force=frozenset({"tidy"}), until="tidy")
     assert told.reasons == {"tidy": ["forced"]}
@@ -143,6 +166,7 @@ def test_mistakes_end_in_one_line_and_leave_earlier_results(copy: Path, capfd: p
     one_line(capfd, ["build", str(config), *out], "tiny.safetensors", "finn-cam train", "--untrained")
     one_line(capfd, ["build", str(config), "--until", "tidying", *out], "'tidying'", "streamline")
     one_line(capfd, ["build", str(config), "--colour"], "--colour")
+    one_line(capfd, ["build", str(config), "--skip", "codegen", *out], "--skip", "one of simulate")
     one_line(capfd, ["build", str(config), "--untrained", "--until", "accuracy", *out], "stage accuracy", "--data")
     one_line(capfd, ["build", str(config), "--untrained", "--data", str(copy), *out], "folder", str(copy))
     (copy / "tiny.safetensors").write_bytes(b"\x00" * 50)

@@ -3,6 +3,8 @@
 // Contract
 //   - Input: the tap, as cam_maps takes it. Output: packets of LENGTH bytes, one a word, as cam_postproc/packet.py reads them;
 //     every byte equals cam_postproc.arithmetic.run_cam's, which is the specification.
+//   - With RUNTIME the classifier's weights and biases come from two banks that a host writes (cam_loader), otherwise
+//     from ROM. active_bank is sampled at a frame's first word too, which waits while a bank is copied.
 //   - select (a class, or anything from CLASSES on: the argmax) and gate (signed) are sampled at a frame's first word.
 //   - While a frame's packet is made and sent, the next one is taken in: the interval is the longer of the two, and the
 //     tap's is PIXELS·CHANNELS/PE·⌈CLASSES/LANES⌉ cycles.
@@ -31,15 +33,25 @@ module cam #(
 	parameter int unsigned FX          = 2,
 	parameter int unsigned SHOWN       = 1,
 	parameter int unsigned LENGTH      = 40,
+	parameter bit          RUNTIME     = 1'b0,
 	parameter              WEIGHTS     = "",
 	parameter              BIASES      = "",
 	parameter              ROWS        = "",
-	parameter              COLUMNS     = ""
+	parameter              COLUMNS     = "",
+	localparam int unsigned BANK_WORDS = (CLASSES * CHANNELS + 3) / 4 + (BIAS_BITS > 0 ? CLASSES : 0),
+	localparam int unsigned INDEX_BITS = $clog2(2 * BANK_WORDS)
 ) (
 	input  logic                   clk,
 	input  logic                   rst,
 	input  logic [31:0]            select,
 	input  logic [31:0]            gate,
+	input  logic                   active_bank,
+	input  logic                   bank_write,
+	input  logic [INDEX_BITS-1:0]  bank_index,
+	input  logic [31:0]            bank_data,
+	output logic                   bank_free,
+	input  logic [INDEX_BITS-1:0]  bank_read_index,
+	output logic [31:0]            bank_word,
 	input  logic [PE*TAP_BITS-1:0] idat,
 	input  logic                   ivld,
 	output logic                   irdy,
@@ -70,6 +82,16 @@ module cam #(
 	group_t scan_group, shown_group;
 	lane_t  scan_lane, shown_lane;
 
+	localparam int unsigned WORDS      = CHANNELS / PE * GROUPS;
+	localparam int unsigned WORD_BITS  = WORDS > 1 ? $clog2(WORDS) : 1;
+	localparam int unsigned PART_BITS  = PE > 1 ? $clog2(PE) : 1;
+	localparam int unsigned CLASS_BITS = CLASSES > 1 ? $clog2(CLASSES) : 1;
+	logic go, waiting, next_bank, load_write;
+	lane_t load_lane;
+	logic [PART_BITS-1:0] load_part;
+	logic [WORD_BITS-1:0] load_word;
+	logic [WEIGHT_BITS-1:0] load_value;
+
 	cam_maps #(
 		.PIXELS(PIXELS),
 		.CHANNELS(CHANNELS),
@@ -80,6 +102,7 @@ module cam #(
 		.WEIGHT_BITS(WEIGHT_BITS),
 		.MAP_BITS(MAP_BITS),
 		.SUM_BITS(SUM_BITS),
+		.RUNTIME(RUNTIME),
 		.WEIGHTS(WEIGHTS)
 	) class_maps (
 		.clk,
@@ -89,6 +112,14 @@ module cam #(
 		.idat,
 		.ivld,
 		.irdy,
+		.go,
+		.waiting,
+		.next_bank,
+		.load_write,
+		.load_lane,
+		.load_part,
+		.load_word,
+		.load_value,
 		.full,
 		.bank_select,
 		.bank_gate,
@@ -156,15 +187,59 @@ module cam #(
 	logic signed [SUM_BITS-1:0] sum;
 	logic signed [31:0] logit, logit1;
 	assign sum = sum_values[scan_lane];
-	if (BIAS_BITS > 0) begin : g_bias
-		localparam int unsigned CLASS_BITS = CLASSES > 1 ? $clog2(CLASSES) : 1;
-		logic [BIAS_BITS-1:0] biases[CLASSES];
-		logic signed [BIAS_BITS-1:0] bias;
-		initial $readmemh(BIASES, biases);
-		assign bias  = biases[CLASS_BITS'(scan_class)];
-		assign total = TOTAL_BITS'(sum) + TOTAL_BITS'(bias);
-	end else begin : g_no_bias
-		assign total = TOTAL_BITS'(sum);
+	localparam int unsigned STORED_BITS = BIAS_BITS > 0 ? BIAS_BITS : 1;
+	logic signed [STORED_BITS-1:0] bias;
+	assign total = TOTAL_BITS'(sum) + TOTAL_BITS'(bias);
+	if (RUNTIME) begin : g_loaded
+		cam_loader #(
+			.CHANNELS(CHANNELS),
+			.CLASSES(CLASSES),
+			.PE(PE),
+			.LANES(LANES),
+			.WEIGHT_BITS(WEIGHT_BITS),
+			.BIAS_BITS(BIAS_BITS)
+		) loader (
+			.clk,
+			.rst,
+			.bank_write,
+			.bank_index,
+			.bank_data,
+			.bank_free,
+			.bank_read_index,
+			.word(bank_word),
+			.active_bank,
+			.waiting,
+			.map_bank(next_bank),
+			.ready(go),
+			.weight_write(load_write),
+			.weight_lane(load_lane),
+			.weight_part(load_part),
+			.weight_word(load_word),
+			.weight_value(load_value),
+			.bias_bank(bank),
+			.bias_class(CLASS_BITS'(scan_class)),
+			.bias_value(bias)
+		);
+	end else begin : g_fixed
+		assign go         = 1'b1;
+		assign load_write = 1'b0;
+		assign load_lane  = '0;
+		assign load_part  = '0;
+		assign load_word  = '0;
+		assign load_value = '0;
+		assign bank_free  = 1'b1;
+		assign bank_word  = '0;
+		/* verilator lint_off UNUSEDSIGNAL */
+		logic unused;
+		assign unused = active_bank ^ bank_write ^ (^bank_index) ^ (^bank_data) ^ (^bank_read_index) ^ waiting ^ next_bank;
+		/* verilator lint_on UNUSEDSIGNAL */
+		if (BIAS_BITS > 0) begin : g_bias
+			logic [BIAS_BITS-1:0] biases[CLASSES];
+			initial $readmemh(BIASES, biases);
+			assign bias = biases[CLASS_BITS'(scan_class)];
+		end else begin : g_no_bias
+			assign bias = '0;
+		end
 	end
 	localparam logic signed [31:0] HIGHEST = 32'h7FFF_FFFF, LOWEST = 32'h8000_0000;
 	always_comb begin
@@ -207,7 +282,6 @@ module cam #(
 	// Which classes already have their map in the packet; they are not shown twice.
 	logic eligible;
 	if (SHOWN > 1) begin : g_shown
-		localparam int unsigned CLASS_BITS = CLASSES > 1 ? $clog2(CLASSES) : 1;
 		logic [CLASSES-1:0] taken;
 		assign eligible = !taken[CLASS_BITS'(class1)];
 		logic [15:0] this_class;

@@ -7,6 +7,8 @@
 //     `release_bank[b]` hands it back. Input waits at a frame's first word while its bank is not free.
 //   - select and gate are sampled into the bank at a frame's first word.
 //   - Maps are read a cycle after `map_group, map_pixel` (all lanes of the group), sums in the same cycle as `sum_group`.
+//   - A frame begins when `go` is high; `waiting` says that the first word of one is there for map bank `next_bank`.
+//   - With RUNTIME, weights are memories that `load_write` fills, one weight a cycle; otherwise they are ROM.
 //   - WEIGHTS names a file with CHANNELS/PE·GROUPS words [LANES][PE] of WEIGHT_BITS, group inside, for $readmemh.
 //   - rst is synchronous and active high. irdy depends on registers alone.
 module cam_maps #(
@@ -19,10 +21,16 @@ module cam_maps #(
 	parameter int unsigned WEIGHT_BITS = 4,
 	parameter int unsigned MAP_BITS    = 12,
 	parameter int unsigned SUM_BITS    = 16,
+	parameter bit          RUNTIME     = 1'b0,
 	parameter              WEIGHTS     = "",
 	localparam int unsigned GROUPS     = (CLASSES + LANES - 1) / LANES,
 	localparam int unsigned GROUP_BITS = GROUPS > 1 ? $clog2(GROUPS) : 1,
-	localparam int unsigned PIXEL_BITS = PIXELS > 1 ? $clog2(PIXELS) : 1
+	localparam int unsigned PIXEL_BITS = PIXELS > 1 ? $clog2(PIXELS) : 1,
+	localparam int unsigned BEATS      = CHANNELS / PE,
+	localparam int unsigned WORDS      = BEATS * GROUPS,
+	localparam int unsigned WORD_BITS  = WORDS > 1 ? $clog2(WORDS) : 1,
+	localparam int unsigned LANE_BITS  = LANES > 1 ? $clog2(LANES) : 1,
+	localparam int unsigned PART_BITS  = PE > 1 ? $clog2(PE) : 1
 ) (
 	input  logic                                  clk,
 	input  logic                                  rst,
@@ -31,6 +39,14 @@ module cam_maps #(
 	input  logic [PE*TAP_BITS-1:0]                idat,
 	input  logic                                  ivld,
 	output logic                                  irdy,
+	input  logic                                  go,
+	output logic                                  waiting,
+	output logic                                  next_bank,
+	input  logic                                  load_write,
+	input  logic [LANE_BITS-1:0]                  load_lane,
+	input  logic [PART_BITS-1:0]                  load_part,
+	input  logic [WORD_BITS-1:0]                  load_word,
+	input  logic [WEIGHT_BITS-1:0]                load_value,
 	output logic [1:0]                            full,
 	output logic [1:0][31:0]                      bank_select,
 	output logic [1:0][31:0]                      bank_gate,
@@ -43,10 +59,7 @@ module cam_maps #(
 	output logic [LANES-1:0][SUM_BITS-1:0]        sum_values
 );
 
-	localparam int unsigned BEATS        = CHANNELS / PE;
 	localparam int unsigned BEAT_BITS    = BEATS > 1 ? $clog2(BEATS) : 1;
-	localparam int unsigned WORDS        = BEATS * GROUPS;
-	localparam int unsigned WORD_BITS    = WORDS > 1 ? $clog2(WORDS) : 1;
 	localparam int unsigned MAP_WORDS    = 2 * GROUPS * PIXELS;
 	localparam int unsigned ADDRESS_BITS = $clog2(MAP_WORDS);
 	typedef logic [GROUP_BITS-1:0]   group_t;
@@ -77,8 +90,10 @@ module cam_maps #(
 	assign last_beat  = beat == beat_t'(BEATS - 1);
 	assign last_pixel = pixel == pixel_t'(PIXELS - 1);
 	assign first_step = group == 0 && beat == 0 && pixel == 0;
-	assign irdy       = last_group && !(first_step && busy[bank]);
-	assign fire       = ivld && !(first_step && busy[bank]);
+	assign irdy       = last_group && !(first_step && (busy[bank] || !go));
+	assign fire       = ivld && !(first_step && (busy[bank] || !go));
+	assign waiting    = ivld && first_step && !busy[bank];
+	assign next_bank  = bank;
 
 	always_comb begin
 		step            = '0;
@@ -111,10 +126,27 @@ module cam_maps #(
 	end
 
 	// ---- Stage 1: weights. Stage 2: products. Stage 3: their sum. Stage 4: accumulation. Stage 5: memories.
-	(* rom_style = "auto" *) logic [LANES-1:0][PE-1:0][WEIGHT_BITS-1:0] weights[WORDS];
-	initial $readmemh(WEIGHTS, weights);
-
 	logic [LANES-1:0][PE-1:0][WEIGHT_BITS-1:0] weight1;
+	if (RUNTIME) begin : g_ram
+		for (genvar l = 0; l < int'(LANES); l++) begin : g_lane
+			for (genvar p = 0; p < int'(PE); p++) begin : g_part
+				logic [WEIGHT_BITS-1:0] weights[WORDS];
+				always_ff @(posedge clk) begin
+					if (load_write && load_lane == LANE_BITS'(l) && load_part == PART_BITS'(p)) weights[load_word] <= load_value;
+					weight1[l][p] <= weights[word];
+				end
+			end
+		end
+	end else begin : g_rom
+		(* rom_style = "auto" *) logic [LANES-1:0][PE-1:0][WEIGHT_BITS-1:0] weights[WORDS];
+		initial $readmemh(WEIGHTS, weights);
+		always_ff @(posedge clk) weight1 <= weights[word];
+		/* verilator lint_off UNUSEDSIGNAL */
+		logic unused;
+		assign unused = load_write ^ (^load_lane) ^ (^load_part) ^ (^load_word) ^ (^load_value);
+		/* verilator lint_on UNUSEDSIGNAL */
+	end
+
 	logic [PE-1:0][TAP_BITS-1:0] tap1;
 	step_t step1, step2, step3;
 	logic write, write_first_pixel;
@@ -123,7 +155,6 @@ module cam_maps #(
 	pixel_t write_pixel;
 
 	always_ff @(posedge clk) begin
-		weight1 <= weights[word];
 		tap1    <= idat;
 		step1   <= step;
 		step2   <= step1;
