@@ -100,6 +100,12 @@ MENDS: tuple[Mend, ...] = (
         "an ascending slice in the first stage",
     ),
     Mend("fifo.sv", _ABITS_OLD, _ABITS_NEW, "a constant function that returns a structure"),
+    Mend(
+        "memstream.sv",
+        "(* RAM_STYLE = RAM_STYLE *)",
+        "(* ram_style = RAM_STYLE *)",
+        "Yosys knows the attribute in small letters alone; Vivado takes both",
+    ),
 )
 
 
