@@ -25,6 +25,9 @@ WITHOUT_END = 1 << 40
 SEARCHED = 3
 """Frames a run of the search; the last run, of `2 * FRAMES`, shows whether they told the steady state."""
 
+EFFORT = 60_000_000
+"""Cycles, over all runs, after which the search leaves the FIFOs that it has not come to as deep as they are."""
+
 SPARE = 2
 """Words that a FIFO needs beyond what it holds, so that it takes one in the cycle in which it gives one."""
 
@@ -36,7 +39,7 @@ class FifoDepths:
     Attributes:
         depths: FIFO → depth, as FINN takes it.
         run: with these depths.
-        full_interval_cycles: with FIFOs without an end.
+        full_interval_cycles: with FIFOs without an end, whatever depths are given.
         runs: of the model that the search took.
     """
 
@@ -59,18 +62,20 @@ def find_depths(
         graph: connected; its own depths do not matter.
         given: FIFO → depth that stays as it is, whatever that costs.
         exact: find every depth to the word. Otherwise those of bypasses alone are, and the others to the next size of
-            memory, which costs as much and takes a third of the time.
+            memory, which costs as much and takes a third of the time. Either way no longer than EFFORT.
         on_progress: called with the share of the FIFOs that are settled.
 
     Raises:
         CheckFailed: the depths that are given deadlock.
     """
     given = dict(given or {})
-    frames, full = SEARCHED, _full_speed(graph, given)
+    endless = _full_speed(graph, {})
+    # What is given may cost speed; the others are to cost no more.
+    frames, full = SEARCHED, _full_speed(graph, given) if given else endless
     while True:
         search = _Search(graph, given, full, frames, exact, on_progress)
-        found = search.result()
-        if found.run.interval_cycles == full or given or frames > FRAMES:
+        found = replace(search.result(), full_interval_cycles=endless)
+        if found.run.interval_cycles == full or frames > FRAMES:
             return found
         frames += FRAMES
 
@@ -96,7 +101,7 @@ class _Search:
         self._graph, self._full, self._frames, self._on_progress = graph, full, frames, on_progress
         self._bypasses = bypass_fifos(graph)
         self._exact = set(graph.fifos) if exact else self._bypasses
-        self._runs = 1
+        self._runs, self._effort = 1, 0
         paced = simulate_streams(_endless(graph, given).with_depths(dict(given)), FRAMES, period=full)
         held = {name: words for name, words in paced.high_water.items() if name not in given}
         self._depths = {
@@ -112,7 +117,8 @@ class _Search:
         wanted = [fifo for fifo in self._free if self._depths[fifo.name] > self._floor(fifo)]
         wanted.sort(key=lambda fifo: (fifo.name not in self._bypasses, -fifo.bits * self._depths[fifo.name]))
         for index, fifo in enumerate(wanted):
-            self._shrink(fifo)
+            if self._effort < EFFORT:
+                self._shrink(fifo)
             if self._on_progress is not None:
                 self._on_progress((index + 1) / len(wanted))
         run = simulate_streams(self._graph.with_depths(self._depths), 2 * FRAMES)
@@ -139,6 +145,7 @@ class _Search:
     def _keeps_up(self, changed: Mapping[str, int]) -> bool:
         self._runs += 1
         run = simulate_streams(self._graph.with_depths({**self._depths, **changed}), self._frames, self._limit)
+        self._effort += run.cycles
         return run.frames == self._frames and run.interval_cycles is not None and run.interval_cycles <= self._full
 
 

@@ -67,7 +67,8 @@ def run_kernel(
     """
     last, totals = np.zeros(frames, np.int64), np.zeros(3, np.int64)
     most, signals = np.zeros(len(kinds), np.int64), np.zeros((len(ends), 2), np.uint8)
-    kinds, parameters, table, ends = (np.ascontiguousarray(array) for array in (kinds, parameters, table, ends))
+    kinds, ends = np.ascontiguousarray(kinds), np.ascontiguousarray(ends)
+    parameters, table = np.ascontiguousarray(parameters), np.ascontiguousarray(table)
     _library()(
         ctypes.c_int(len(kinds)), _pointer(kinds), _pointer(parameters), _pointer(table), ctypes.c_int(len(ends)),
         _pointer(ends), ctypes.c_int64(words[0]), ctypes.c_int64(words[1]), ctypes.c_int(frames),

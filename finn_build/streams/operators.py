@@ -128,15 +128,15 @@ def _cam(block: CamBlock, is_rtl: bool) -> Machine:
         sent = spec.layout.length
         fold, rest = block.class_fold if block.storage == "maps" else 1, cost.latency - taken
         # Accumulating comes before the packet, sending is its last part.
-        script = ((max(0, rest - taken * (fold - 1) - sent), sent),)
-        return Machine(Kind.CAM, (taken, fold, block.out_bytes, 4), script)
+        wait = max(0, rest - taken * (fold - 1) - sent)
+        return Machine(Kind.CAM, (taken, fold, block.out_bytes, 4), ((wait, sent),))
     row = 2 * spec.map_width + 5
     scan = spec.classes + 3
     # How far a map's range must be shifted depends on the image; a third of its bits is ordinary.
     normalise = 2 * spec.pixels + spec.range_bits // 3 + 1 + spec.dividend_bits + 12
     resize = [(row + 6, spec.out_width)] + [(row, spec.out_width)] * (spec.out_height - 1)
     peak = 6 + spec.out_height * (row + spec.out_width)
-    script = [(scan + normalise + peak, 16), *[(1, 4)] * spec.classes, *resize]
+    script: list[tuple[int, int]] = [(scan + normalise + peak, 16), *[(1, 4)] * spec.classes, *resize]
     for _ in range(spec.shown - 1):
         script += [(1 + scan + normalise, 0), *resize]
     script += [(1, spec.layout.length - spec.layout.used_bytes), (1, 0)]

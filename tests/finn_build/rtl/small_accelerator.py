@@ -175,13 +175,25 @@ def small_graph(seed=0):
         return apply_pass(apply_pass(model, SortGraph()), GiveUniqueNodeNames())
 
 
-def small_code(folder: Path, *, bypass_words=None, cam_backend="rtl", seed=0):
-    """Generated code in `folder`, with its graph.onnx; `bypass_words` makes the bypass's FIFO as deep."""
+def small_specialised(seed=0, cam_backend="rtl", folding=None):
+    """The small graph for the chip; `folding` replaces attributes of some nodes."""
     with quiet():
         model, _ = specialise(small_graph(seed), PART)
         choose_rtl(model, cam_backend)
         require_rtl(model, cam_backend)
-        model, _ = set_safe_depths(model)
+        for node in model.graph.node:
+            for key, value in (folding or {}).get(node.name, {}).items():
+                getCustomOp(node).set_nodeattr(key, value)
+    return model
+
+
+def small_code(folder: Path, *, bypass_words=None, cam_backend="rtl", seed=0, folding=None, depths=None):
+    """Generated code in `folder`, with its graph.onnx.
+
+    `bypass_words` makes every FIFO as deep; `depths` gives `inFIFODepths` and `outFIFODepths` of some nodes.
+    """
+    with quiet():
+        model, _ = set_safe_depths(small_specialised(seed, cam_backend, folding), depths)
         if bypass_words is not None:
             for node in model.graph.node:
                 instance = getCustomOp(node)
