@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from finn_build.board.pictures import as_rgb
 from finn_build.errors import UserError
-from finn_build.localise import Picture, UInt8
+from finn_build.localise import Picture
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 MOST_PIXELS = 120_000_000
@@ -31,7 +32,7 @@ def read_picture(path: Path) -> Picture:
                 if math.prod(opened.size) > MOST_PIXELS:
                     raise _too_large(path, "×".join(map(str, opened.size)))
                 upright = ImageOps.exif_transpose(opened)
-                return Picture(str(path), _as_rgb(upright))
+                return Picture(str(path), as_rgb(upright))
     except UserError:
         raise
     except FileNotFoundError:
@@ -52,24 +53,6 @@ def read_picture(path: Path) -> Picture:
 
 def _too_large(path: Path, got: str) -> UserError:
     return UserError(str(path), f"at most {MOST_PIXELS:,} pixels", got, "make it smaller")
-
-
-def _as_rgb(image: object) -> UInt8:
-    from PIL import Image
-
-    if not isinstance(image, Image.Image):
-        raise TypeError("no picture")
-    if image.mode.startswith("I") or image.mode == "F":
-        # 16-bit and floating grey: scaled to what the file uses, since convert() would clip it to white.
-        values = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if values.max(initial=0.0) > 255 else 255.0
-        grey = np.clip(np.rint(values * (255.0 / top)), 0, 255).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        over = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        over.alpha_composite(image.convert("RGBA"))
-        image = over
-    return np.array(image.convert("RGB"), dtype=np.uint8)
 
 
 def find_pictures(arguments: Sequence[str]) -> list[Path]:

@@ -1,8 +1,11 @@
 """The package's `README.md`: what it is, what is missing, and how the accelerator is spoken to."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from finn_build.package import contents
+from jinja2 import Environment, StrictUndefined
+
+from finn_build.package import contents, driver
 from finn_build.package import manifest as m
 from finn_build.package.portable import MEANINGS
 
@@ -14,7 +17,8 @@ def readme(made: m.Manifest, files: Mapping[str, bytes]) -> bytes:
         f"# {made.config}: deployment package, {made.state}",
         f"An accelerator for {made.part} at {made.clock_mhz:g} MHz, build id `{made.build_id}`. It takes an image and "
         "sends the class, the logits and a class activation map: where in the image the evidence for the class lies.",
-        "## What is not in it yet\n\n" + "\n".join(f"- {line}" for line in made.missing),
+        *(["## What is not in it yet\n\n" + "\n".join(f"- {line}" for line in made.missing)] if made.missing else []),
+        *([_board_text(made)] if driver.INSTALL in files else []),
         "## What is in it\n\n" + _table(("file", "what it is"), _described(files)),
         f"## Input\n\nOne image at a time: raw pixels, UINT8 [{shape}], RGB, channels innermost, no mean, no scaling.",
     ]
@@ -39,6 +43,22 @@ def readme(made: m.Manifest, files: Mapping[str, bytes]) -> bytes:
     return ("\n\n".join(parts) + "\n").encode()
 
 
+def _board_text(made: m.Manifest) -> str:
+    """What to type on the board."""
+    source = Path(__file__).with_name("files").joinpath("board.md.j2").read_text(encoding="utf-8")
+    bitfile = contents.bitfile(made.config)
+    template = Environment(  # noqa: S701  (Markdown, not HTML)
+        undefined=StrictUndefined, trim_blocks=True
+    ).from_string(source)
+    return template.render(
+        packed=made.bitfile is not None,
+        bitfile=bitfile,
+        description=contents.bitfile(made.config, ".hwh"),
+        option="" if made.bitfile else f" --bitfile {bitfile}",
+        weights=made.weights is not None,
+    ).rstrip()
+
+
 def _described(files: Mapping[str, bytes]) -> list[tuple[str, str]]:
     nodes = {path.split("/")[2] for path in files if path.startswith(f"{contents.NODES}/")}
     rows = [
@@ -48,6 +68,9 @@ def _described(files: Mapping[str, bytes]) -> list[tuple[str, str]]:
         (contents.LABELS, "names of the classes, in order"),
         (contents.CONFIG, "the build's settings"),
         (contents.GOLDEN, "images, and what the accelerator has to answer, exactly"),
+        (f"{driver.FOLDER}/__init__.py", "the driver; its command line is `python3 -m cam_board`"),
+        (driver.INSTALL, "checks the board, links the notebook, runs the self-test"),
+        (driver.NOTEBOOK, "the same in Jupyter"),
         (contents.GRAPH, "the specialised dataflow graph that the sources were generated from"),
         (contents.FOLDING, "PE and SIMD of every node"),
     ]
