@@ -13,6 +13,10 @@ product pixel by pixel, and sums over pixels unless said otherwise.
 | Smooth Grad-CAM++ | Grad-CAM++, g, g², g³ averaged over noisy images      | Omeiza, 2019, eq. 9                  |
 | LayerCAM          | Σ_k relu(g_k) ⊙ A_k                                   | Jiang, IEEE TIP 2021, eq. 5, 6       |
 
+torchcam is the tests' oracle for CAM, Grad-CAM, XGrad-CAM and LayerCAM, and not the code: it always clips, its CAM
+reads the unquantised weights, and its layers and models have to give plain tensors. In its release 0.5.0 Grad-CAM++
+drops the divisor of α (it divides a copy), and Smooth Grad-CAM++ takes relu(g) of the last noisy image alone.
+
 The papers clip negative values of most of these maps; that is `relu`, off by default, as the localisation protocol
 min-maxes without it. Behind a global average pooling and one linear layer, Grad-CAM is CAM divided by h·w.
 """

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torchcam.methods import CAM, GradCAM, LayerCAM, XGradCAM
 
 from cam_postproc.errors import CamError
 from cam_postproc.methods import METHODS, compute_maps
@@ -64,6 +65,22 @@ def test_each_method_is_its_equation(model, images):
     assert np.allclose(layer, (np.maximum(g, 0) * A).sum(axis=1), rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.parametrize(
+    ("method", "oracle"), [("cam", CAM), ("gradcam", GradCAM), ("xgradcam", XGradCAM), ("layercam", LayerCAM)]
+)
+def test_a_well_kept_library_agrees(model, images, method, oracle):
+    # It clips at zero and reads unquantised weights, with no switch for either: so it is the judge, not the code.
+    classes = [0, 3, 1]
+    model.eval()
+    options = {"fc_layer": "fc"} if method == "cam" else {}
+    with oracle(model, "features", **options) as extractor:
+        logits, _ = model(images.requires_grad_())
+        (theirs,) = extractor(class_idx=classes, scores=logits, normalized=False)
+    ours = compute_maps(model, "features", images.detach(), method, classes=classes, relu=method != "cam").maps
+    assert np.allclose(ours, theirs.detach().numpy(), rtol=1e-4, atol=1e-6)
+    assert np.ptp(ours) > 0
+
+
 def test_cam_equals_grad_cam_times_the_pixels_behind_an_average_pool(model, images):
     cam = compute_maps(model, "features", images, "cam")
     grad = compute_maps(model, "features", images, "gradcam")
@@ -96,6 +113,30 @@ def test_a_max_pooled_head_is_mapped_as_well(images):
         result = compute_maps(model, "features", images, method)
         assert np.isfinite(result.maps).all()
         assert np.ptp(result.maps) > 0
+
+
+@pytest.mark.parametrize("pool", ["average", "max"])
+def test_both_pooled_heads_train_and_localise(pool):
+    """A bright square at one of many places, in one of two colours: learnt from the colour, found where it is."""
+    rng = np.random.default_rng(0)
+    pictures, labels = rng.random((96, 3, 16, 16)).astype(np.float32) * 0.2, np.arange(96) % 2
+    places = rng.integers(2, 10, (96, 2))
+    for n, (y, x) in enumerate(places):
+        pictures[n, labels[n], y : y + 4, x : x + 4] += 0.8
+    torch.manual_seed(0)
+    model = Small(pool)
+    optimizer = torch.optim.Adam(model.parameters(), 0.02)
+    data, wanted = torch.from_numpy(pictures), torch.from_numpy(labels)
+    for _ in range(60):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(data)[0], wanted).backward()
+        optimizer.step()
+    for method in METHODS:
+        found = compute_maps(model, "features", data, method, classes=labels.tolist())
+        assert (found.logits.argmax(axis=1) == labels).mean() > 0.95
+        peaks = np.stack(np.unravel_index(found.maps.reshape(96, -1).argmax(axis=1), (16, 16)), axis=1)
+        inside = ((peaks >= places - 1) & (peaks <= places + 4)).all(axis=1)
+        assert inside.mean() > 0.9, method
 
 
 def test_relu_clips_and_the_model_is_left_as_it_was(model, images):
