@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-board build train evaluate test lint verify bench lock clean
+.PHONY: help setup setup-board build vendor-deps docker-build docker-check train evaluate test lint verify bench lock clean
 
 CONFIG ?= resnet8_5w5a
 ARGS ?=
@@ -37,6 +37,15 @@ setup-board: .venv-board/.ready ## prepare .venv-board (numpy 1 and pynq), in wh
 
 build: setup ## images in, verified accelerator graph, report and package out: build/CONFIG/
 	@$(BIN)/finn-cam build $(CONFIG) $(ARGS)
+
+vendor-deps: setup ## what a bitfile needs from git: FINN's headers and the board files; then no build needs a network
+	@$(BIN)/python -m finn_build.vendor.deps "$${FINN_DEPS:-build/.cache/finn-deps}"
+
+docker-build: ## as build, in a container with this machine's Vivado and Vitis HLS, on to the bitfile
+	@bash docker/run.sh $(CONFIG) $(ARGS)
+
+docker-check: ## run the Dockerfile's steps in a clean Debian by chroot (as root, with debootstrap)
+	@python3 docker/check.py build/.docker-check
 
 train: setup ## train CONFIG with the recipe in its [train] table
 	@$(BIN)/finn-cam train $(CONFIG) $(ARGS)

@@ -47,7 +47,7 @@ STAGE_NAMES = (
     "package",
 )
 
-SKIPPABLE = ("simulate",)
+SKIPPABLE = ("simulate", "vendor")
 """Stages that no other needs."""
 
 
@@ -66,7 +66,6 @@ class BuildOptions:
     data: Path | None = None
     untrained: bool = False
     report: bool = True
-    bitfile: bool = True
 
 
 def build_all(config: Config, options: BuildOptions, listener: Listener) -> Outcome:
@@ -83,11 +82,11 @@ def build_all(config: Config, options: BuildOptions, listener: Listener) -> Outc
     with _alone(store.folder, config.name):
         runner = Runner(store, listener, options.until, options.force, options.skip)
         with contextlib.suppress(UntilReached):
-            run_stages(config, sources, runner, options.bitfile)
+            run_stages(config, sources, runner)
         return conclude(config, runner, store.folder, options.report)
 
 
-def run_stages(config: Config, sources: Sources, runner: Runner, bitfile: bool = True) -> None:
+def run_stages(config: Config, sources: Sources, runner: Runner) -> None:
     """The stages in their order; each gets the files that it reads and its own sections of the config."""
     stage = runner.stage
     network = {"model": config.model, "input_spec": config.input, "data": config.data}
@@ -182,7 +181,7 @@ def run_stages(config: Config, sources: Sources, runner: Runner, bitfile: bool =
             {"integer": integer / GRAPH, "dataset": sources.dataset, **weights},
             network,
         )
-    made = run_vendor(config, runner, {"codegen": codegen / NODES, "generated": codegen / GRAPH}, bitfile)
+    made = run_vendor(config, runner, {"codegen": codegen / NODES, "generated": codegen / GRAPH})
     stage(
         "package",
         "deployment package",
@@ -200,10 +199,14 @@ def run_stages(config: Config, sources: Sources, runner: Runner, bitfile: bool =
     )
 
 
-def run_vendor(config: Config, runner: Runner, inputs: dict[str, Path], wanted: bool) -> dict[str, Path]:
+def run_vendor(config: Config, runner: Runner, inputs: dict[str, Path]) -> dict[str, Path]:
     """The vendor tools' stage, where they are; returns the bitfile's folder for the package, if there is one."""
     asked = "vendor" in runner.force or runner.until == "vendor"
-    found = plan(wanted, [check for run in runner.done for check in run.result.checks], runner.store.kept("vendor"))
+    found = plan(
+        "vendor" not in runner.skip,
+        [check for run in runner.done for check in run.result.checks],
+        runner.store.kept("vendor"),
+    )
     settings = {
         "name": config.name,
         "hardware": config.hardware,

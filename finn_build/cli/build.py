@@ -21,12 +21,13 @@ def build(
     config: ConfigArgument,
     until: Annotated[str | None, typer.Option(metavar="STAGE", help=f"Stop after: {', '.join(STAGE_NAMES)}.")] = None,
     force: Annotated[list[str] | None, typer.Option(metavar="STAGE", help="Run STAGE again; may be repeated.")] = None,
-    skip: Annotated[list[str] | None, typer.Option(metavar="STAGE", help="Leave out: simulate.")] = None,
+    skip: Annotated[
+        list[str] | None, typer.Option(metavar="STAGE", help="Leave out: simulate, vendor (the bitfile).")
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say why each stage runs: what changed.")] = False,
     out: OutOption = None,
     data: DataOption = None,
     untrained: Annotated[bool, typer.Option("--untrained", help="Seeded random weights: sizes the hardware.")] = False,
-    bitfile: Annotated[bool, typer.Option("--bitfile/--no-bitfile", help="Go on to a bitfile where Vivado is.")] = True,
     as_json: JsonOption = False,
 ) -> int:
     """Build CONFIG: every stage runs, is verified, and is reused when nothing that it depends on changed."""
@@ -43,7 +44,6 @@ def build(
         out=out,
         data=data,
         untrained=untrained,
-        bitfile=bitfile,
     )
     console = standard_error()
     stages = StageConsole(console, explain)

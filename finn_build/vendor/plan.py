@@ -9,7 +9,7 @@ from finn_build.report.schema import Check
 from finn_build.report.verdict import told_check
 from finn_build.vendor.tools import Absent, Tools, find_tools
 
-NOT_WANTED = "not asked for (--no-bitfile)"
+NOT_WANTED = "not asked for (--skip vendor)"
 
 
 def plan(wanted: bool, earlier: Sequence[Check], kept: Kept | None) -> Tools | Absent:

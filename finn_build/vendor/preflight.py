@@ -44,7 +44,7 @@ def check_part(part: str) -> None:
         UserError: another chip or package.
     """
     if part != PART:
-        raise UserError("[hardware] part", f"{PART}, the PYNQ-Z2's", part, "correct it, or give --no-bitfile")
+        raise UserError("[hardware] part", f"{PART}, the PYNQ-Z2's", part, "correct it, or give --skip vendor")
 
 
 def check_path(work: Path) -> None:

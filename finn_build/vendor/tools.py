@@ -61,7 +61,7 @@ def find_tools() -> Tools | Absent:
     versions = {name: tool_version(Path(name)) for name in (vivado, hls)}
     for name, version in versions.items():
         if version not in VERSIONS:
-            remedy = f"source settings64.sh of one of those ({EDITION}), or give --no-bitfile"
+            remedy = f"source settings64.sh of one of those ({EDITION}), or give --skip vendor"
             raise UserError(name, f"version {' or '.join(VERSIONS)}", version or "no version", remedy)
     if len(set(versions.values())) > 1:
         told = ", ".join(f"{name} {version}" for name, version in versions.items())
