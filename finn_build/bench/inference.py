@@ -50,7 +50,6 @@ def inference_speeds(
         "batch integer executor": BatchExecutor(integer, outputs={"logits": "logits"}).run,
         "node by node": NodeExecutor(graph, outputs={"logits": "logits"}).run,
         "QONNX and FINN as they come": _of_qonnx(graph),
-        # The simulated accelerator takes its place here.
     }
     contestants: dict[str, tuple[Callable[[], object], int]] = {}
     for name, call in calls.items():

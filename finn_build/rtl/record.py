@@ -1,7 +1,6 @@
 """What `finn-cam simulate` and `finn-cam synth` found, kept beside the build with the digest of what it is of."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,26 +33,3 @@ def read_record(build: Path, kind: Kind) -> dict[str, Any] | None:
 
 def _current(build: Path) -> str:
     return path_digest(build / "codegen")
-
-
-@dataclass(frozen=True)
-class Rate:
-    """How fast the simulated accelerator is at a clock: seconds of the first image, images a second in steady state."""
-
-    clock_mhz: float
-    latency_seconds: float
-    images_per_second: float | None
-
-    @property
-    def images_per_second_at_100_mhz(self) -> float | None:
-        """The same cycles at 100 MHz."""
-        return None if self.images_per_second is None else self.images_per_second * 100.0 / self.clock_mhz
-
-
-def simulated_rate(build: Path) -> Rate | None:
-    """What `finn-cam simulate` measured of a config's generated code as it now lies there; None without that."""
-    found = read_record(build, "simulation")
-    if found is None:
-        return None
-    clock = float(found["clock_mhz"])
-    return Rate(clock, found["latency_cycles"] / (clock * 1e6), found["fps"])

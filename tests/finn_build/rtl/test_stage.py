@@ -8,7 +8,7 @@ from small_accelerator import PACKET_BYTES, golden_set, small_code
 from finn_build.config import CamSettings, HardwareSpec
 from finn_build.report.html import render_html
 from finn_build.report.schema import Report
-from finn_build.rtl.record import read_record, simulated_rate, write_record
+from finn_build.rtl.record import read_record, write_record
 from finn_build.stages.simulate import IMAGES, MOST_CYCLES, simulate_hardware, why_not
 
 
@@ -83,13 +83,3 @@ def test_a_record_of_other_code_is_never_shown(tmp_path):
     (code / "memblock.dat").write_text("1\n")
     path.write_text(json.dumps(["damaged"]))
     assert read_record(tmp_path, "simulation") is None
-
-
-def test_the_rate_is_that_of_the_current_code(tmp_path):
-    (tmp_path / "codegen").mkdir()
-    assert simulated_rate(tmp_path) is None
-    write_record(tmp_path, "simulation", {"clock_mhz": 200.0, "latency_cycles": 1000, "fps": 50.0})
-    rate = simulated_rate(tmp_path)
-    assert (rate.latency_seconds, rate.images_per_second, rate.images_per_second_at_100_mhz) == (5e-6, 50.0, 25.0)
-    (tmp_path / "codegen" / "new").write_text("")
-    assert simulated_rate(tmp_path) is None

@@ -1,0 +1,88 @@
+"""The clock that ratios come from, and each contestant on a small network."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from finn_build.bench.clock import race
+from finn_build.bench.inference import BATCH, inference_speeds
+from finn_build.bench.training import VARIANTS, Steps, profile_epoch
+from finn_build.cli.app import run
+from finn_build.config import load_config
+from models.checkpoint import load_checkpoint
+from models.datasets.dataset import Dataset
+from models.network import Arithmetic
+from models.spec import TrainSpec
+
+
+@pytest.fixture
+def images() -> Dataset:
+    rng = np.random.default_rng(0)
+    return Dataset(
+        rng.integers(0, 256, (BATCH, 8, 8, 3), dtype=np.uint8), rng.integers(0, 3, BATCH), ["circle", "square", "star"]
+    )
+
+
+def test_a_race_gives_the_ratio_of_two_speeds() -> None:
+    called: list[str] = []
+
+    def work(name: str, seconds: float) -> None:
+        called.append(name)
+        time.sleep(seconds)
+
+    found = race({"slow": (lambda: work("slow", 0.1), 10), "quick": (lambda: work("quick", 0.01), 5)}, "slow", 3)
+    assert called == ["slow", "quick"] * 4, "in turns, after one to warm up"
+    assert found["slow"].ratio == 1
+    # 500 against 100 images a second; a busy machine makes either slower.
+    assert 1 < found["quick"].ratio < 20
+    assert found["slow"].images_per_s <= 100
+
+
+def test_every_part_of_a_step_is_timed(place: Path, images: Dataset) -> None:
+    spec, recipe = load_config(str(place / "tiny.toml")).model, TrainSpec(batch_size=50)
+    for name in ("Brevitas as it comes", "QAT", "float, bfloat16"):
+        steps = Steps(spec, recipe, images, VARIANTS[name])
+        before = steps.network.fc.weight.detach().clone()
+        steps.run(2)
+        assert len(steps.spent) == 4
+        assert min(steps.spent.values()) > 0
+        assert not np.array_equal(before, steps.network.fc.weight.detach()), "it learns"
+        assert steps.network.arithmetic is VARIANTS[name].arithmetic
+    profile = profile_epoch(spec, recipe, images, "QAT", 1000, steps=2)
+    assert sum(profile.parts.values()) == pytest.approx(1)
+    assert profile.seconds > 0
+    assert any("conv" in name for name in profile.operators)
+
+
+def test_every_executor_takes_part(place: Path, images: Dataset) -> None:
+    config = load_config(str(place / "tiny.toml"))
+    build = place / "build" / "tiny"
+    network, _ = load_checkpoint(build / "model" / "network.safetensors", config.model, 3)
+    graph = build / "streamline" / "model.onnx"
+    told: list[str] = []
+    found = inference_speeds(network.eval(), graph, images.images, 1, told.append)
+    assert told == list(found)
+    assert found["float PyTorch"].speed.ratio == 1
+    assert found["batch integer executor"].speed.images_per_s > found["QONNX and FINN as they come"].speed.images_per_s
+    assert all(one.latency_ms > 0 for one in found.values())
+    assert network.arithmetic is Arithmetic.BREVITAS
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(900)
+def test_the_command_writes_what_it_shows(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "tiny.toml"
+    config.write_text((place / "tiny.toml").read_text())
+    assert (
+        run(["bench", str(config), "--rounds", "1", "--no-hardware", "--out", str(tmp_path / "build"), "--json"]) == 0
+    )
+    found = json.loads(capsys.readouterr().out)
+    assert json.loads((tmp_path / "build" / "bench.json").read_text()) == found
+    assert set(found["training"]) == set(VARIANTS)
+    assert found["images"] == "random"
+    assert found["training"]["float PyTorch"]["ratio"] == 1
+    assert len(found["profile"]) == 3
+    assert set(found["inference"]) >= {"float PyTorch", "Brevitas", "batch integer executor"}
