@@ -24,7 +24,7 @@ from finn_build.stages.hardware import make_hardware, make_partition
 from finn_build.stages.integer import lower_graph, streamline_graph, tidy_graph
 from finn_build.stages.model import load_weights, random_weights
 from finn_build.stages.package import pack
-from finn_build.stages.simulate import programs_folder, simulate_hardware
+from finn_build.stages.simulate import programs_folder, simulate_hardware, verilator_release
 from finn_build.stages.specialise import specialise_graph
 from finn_build.stages.vendor import make_bitfile
 from finn_build.vendor.plan import plan
@@ -171,6 +171,7 @@ def run_stages(config: Config, sources: Sources, runner: Runner) -> None:
                 "fits": all(check.passed for check in folded.checks),
                 "cycles_per_image": folded.facts["hardware"]["cycles_per_image"],
                 "programs": programs_folder(),
+                "verilator": verilator_release(),
             },
         )
     if sources.dataset is not None:

@@ -1,5 +1,6 @@
 """Stage `simulate`: the generated RTL of the whole accelerator in Verilator, a few images, every word compared."""
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,11 @@ PLUMBING = ("StreamingFIFO", "StreamingDataWidthConverter")
 def programs_folder() -> Path:
     """Where compiled simulators are kept: one that two configs have in common is compiled once."""
     return default_build_folder() / ".cache" / "simulators"
+
+
+def verilator_release() -> str:
+    """The installed Verilator."""
+    return version("verilator")
 
 
 def why_not(fits: bool, cycles_per_image: int, images: int = IMAGES) -> str:
@@ -48,6 +54,7 @@ def simulate_hardware(
     fits: bool,
     cycles_per_image: int,
     programs: Path,
+    verilator: str,
     out: Path,
     progress: Progress,
 ) -> StageResult:
@@ -61,6 +68,7 @@ def simulate_hardware(
         cam: the CAM block's backend.
         fits: see `why_not`.
         cycles_per_image: see `why_not`.
+        verilator: its version, a part of the result's key.
         programs: where compiled simulators are kept by their content's digest: no result depends on it.
         out: takes the accelerator's top, its sources, and the words of the run.
         progress: told the share of the simulation; compilation is the first fifth.

@@ -24,7 +24,7 @@ def simulated(made, out, programs, **changed):
     given = {
         "generated": made / "code" / "graph.onnx", "code": made / "code", "golden": made / "golden.npz",
         "hardware": HardwareSpec(), "cam": CamSettings(backend="rtl"), "fits": True, "cycles_per_image": 2000,
-        "programs": programs, "out": out, "progress": lambda share: None,
+        "programs": programs, "verilator": "5", "out": out, "progress": lambda share: None,
     }  # fmt: skip
     return simulate_hardware(**{**given, **changed})
 
