@@ -83,11 +83,14 @@ class ModelSpec(Table):
 
     `source = "checkpoint"` builds a `QuantResNet` from the fields below and loads `checkpoint` (safetensors);
     `source = "onnx"` takes `path`, a QONNX or FINN-ONNX file, as it is. The stem has `groups.channels[0]` channels.
+
+    `pooling = "max"` trains and localises in software alone: the CAM block computes averages, and export says so.
     """
 
     source: Literal["checkpoint", "onnx"] = "checkpoint"
     stem: Literal["cifar", "imagenet"] = "cifar"
     groups: Groups | None = None
+    pooling: Literal["average", "max"] = "average"
     weight_bit_width: int = Field(default=5, ge=2, le=8)
     act_bit_width: int = Field(default=5, ge=2, le=8)
     first_bit_width: int = Field(default=5, ge=2, le=8)
@@ -97,6 +100,11 @@ class ModelSpec(Table):
     url: str | None = None
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     licence: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Checkpoints and states of networks that average say nothing of it.
+        return {key: value for key, value in handler(self).items() if (key, value) != ("pooling", "average")}
 
     @model_validator(mode="after")
     def _complete(self) -> "ModelSpec":
@@ -172,7 +180,7 @@ class TrainSpec(Table):
     """The beta distribution's parameter of mixup (Zhang et al., arXiv:1710.09412); 0 for none."""
     precision: Literal["float32", "bfloat16"] = "float32"
     fuse: bool = False
-    """Let torch.compile fuse the element-wise work once the quantisers are on: about twice as fast, needs g++."""
+    """Let torch.compile fuse the element-wise work once the quantisers are on: about twice as fast, needs g++; one process only."""
     held_out: int = Field(default=0, ge=0)
     """Training images kept apart to choose by; the test set is only reported on."""
     seed: int = Field(default=0, ge=0)
