@@ -18,7 +18,7 @@ from models.train_state import write_atomically
 
 FORMAT = "finn-cam checkpoint 1"
 METADATA = "finn_cam"
-GEOMETRY = ("stem", "groups", "weight_bit_width", "act_bit_width", "first_bit_width", "last_bit_width")
+GEOMETRY = ("stem", "groups", "pooling", "weight_bit_width", "act_bit_width", "first_bit_width", "last_bit_width")
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,9 @@ def load_checkpoint(path: Path, spec: ModelSpec, classes: int) -> tuple[QuantRes
     """
     model, facts, tensors = _read(path)
     remedy = "name the checkpoint of this network, or train it with finn-cam train"
-    for field, wanted in geometry_of(spec).items():
-        if model.get(field) != wanted:
+    own = {"pooling": "average"} | geometry_of(spec)
+    for field, wanted in own.items():
+        if ({"pooling": "average"} | model).get(field) != wanted:
             raise ModelError(str(path), f"{field} = {_plain(wanted)}", _plain(model.get(field)), remedy)
     network = build_network(spec, classes)
     restore(network, tensors, str(path), remedy)

@@ -83,7 +83,7 @@ class QuantResNet(nn.Module):
         x = self.stem_pool(x)
         for name, block in self.blocks():
             x = block(x, arithmetic, name, record)
-        pooled = x.mean(dim=(2, 3))
+        pooled = x.mean(dim=(2, 3)) if self.spec.pooling == "average" else x.amax(dim=(2, 3))
         if arithmetic is Arithmetic.BREVITAS:
             return self.fc(pooled), x
         return functional.linear(pooled, weights_of(self.fc, self.fc_codes, arithmetic)), x

@@ -24,7 +24,7 @@ def identities(spec: ModelSpec, recipe: TrainSpec, data: Dataset) -> tuple[str, 
     images = fingerprint(data.images, data.labels)
     if recipe.start is not None:
         images = fingerprint(images, *(tensor.numpy() for tensor in read_weights(recipe.start).values()))
-    geometry = {"stem", "groups"}
+    geometry = {"stem", "groups", "pooling"}
     whole = [spec.model_dump(mode="json", include=geometry | _BIT_WIDTHS), recipe.model_dump(mode="json")]
     float_recipe = recipe.model_dump(mode="json", exclude=_QUANTISED_FIELDS)
     return (
