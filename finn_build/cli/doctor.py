@@ -11,10 +11,13 @@ from pathlib import Path
 from finn_build.cache.key import tool_versions
 from finn_build.cli.build import JsonOption
 from finn_build.cli.console import standard_output
-from finn_build.environment import data_folder, default_build_folder
+from finn_build.environment import data_folder, default_build_folder, deps_folder
+from finn_build.errors import UserError
+from finn_build.vendor.deps import missing
+from finn_build.vendor.preflight import FREE_GB
+from finn_build.vendor.tools import DISK, EDITION, HOURS, Absent, find_tools
 
 FREE_GB_BUILD = 2
-VENDOR_TOOLS = ("vivado", "vitis_hls")
 SECONDS_A_TOOL = 60
 
 
@@ -78,11 +81,14 @@ def _first_line(command: list[str]) -> str:
 
 
 def _disk() -> Finding:
-    folder = default_build_folder()
+    free_gb = shutil.disk_usage(_existing(default_build_folder())).free / 1e9
+    return Finding("disk", f"{free_gb:.0f} GB free", free_gb >= FREE_GB_BUILD, True, f"free {FREE_GB_BUILD} GB")
+
+
+def _existing(folder: Path) -> Path:
     while not folder.exists():
         folder = folder.parent
-    free_gb = shutil.disk_usage(folder).free / 1e9
-    return Finding("disk", f"{free_gb:.0f} GB free", free_gb >= FREE_GB_BUILD, True, f"free {FREE_GB_BUILD} GB")
+    return folder
 
 
 def _writable() -> Finding:
@@ -106,17 +112,34 @@ def _data() -> Finding:
     return Finding("data sets", found, False, False, remedy)
 
 
-def _board_files() -> Finding:
-    vivado = shutil.which("vivado")
-    remedy = "they come with Vivado; wanted for the bitfile alone"
-    if vivado is None:
-        return Finding("board files", "not looked for: no Vivado", False, False, remedy)
-    store = Path(vivado).resolve().parent.parent / "data"
-    boards = sorted(path.name for path in store.glob("**/pynq-z2*") if path.is_dir())
-    return Finding("board files", ", ".join(boards) or "none for the PYNQ-Z2", bool(boards), False, remedy)
+def _vendor_tools() -> Finding:
+    remedy = f"wanted for the bitfile alone: {EDITION}; {DISK}; or make docker-build"
+    try:
+        found = find_tools()
+    except UserError as error:
+        return Finding("Vivado, HLS", error.got, False, False, f"expected {error.expected}; {error.remedy}")
+    if isinstance(found, Absent):
+        return Finding("Vivado, HLS", found.reason, False, False, remedy)
+    told = (
+        f"{found.version}: {found.vivado}, {found.hls}; no licence is needed for the XC7Z020; a bitfile takes {HOURS}"
+    )
+    return Finding("Vivado, HLS", told, True, False, "")
 
 
-_BITFILE = "wanted for the bitfile alone: the free edition of Vivado 2022.2 or 2024.2 serves, or the Docker flow"
+def _vendor_deps() -> Finding:
+    folder = deps_folder()
+    lacking = missing(folder)
+    remedy = f"without {', '.join(lacking)} no bitfile can be made; make vendor-deps fetches them"
+    found = str(folder) if not lacking else f"not all in {folder}"
+    return Finding("board files", found, not lacking, False, remedy)
+
+
+def _vendor_disk() -> Finding:
+    free_gb = shutil.disk_usage(_existing(default_build_folder())).free / 1e9
+    enough = free_gb >= FREE_GB
+    return Finding("bitfile's disk", f"{free_gb:.0f} GB free", enough, False, f"free {FREE_GB} GB for a bitfile")
+
+
 LOOKS: tuple[Callable[[], Finding], ...] = (
     _python,
     _packages,
@@ -126,7 +149,8 @@ LOOKS: tuple[Callable[[], Finding], ...] = (
     _disk,
     _writable,
     _data,
-    *(_tool(name, ["-version"], False, _BITFILE) for name in VENDOR_TOOLS),
-    _board_files,
+    _vendor_tools,
+    _vendor_deps,
+    _vendor_disk,
     _tool("docker", ["--version"], False, "wanted for the Docker flow alone"),
 )

@@ -11,8 +11,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 MANIFEST = "manifest.json"
 README = "README.md"
 WITHOUT_BITFILE, WITH_BITFILE = "without bitfile", "with bitfile"
-MISSING = ("the bitfile (.bit) and its hardware description (.hwh): Vivado and Vitis HLS make them from `hardware/`",)
+MISSING = "the bitfile (.bit) and its hardware description (.hwh), which Vivado and Vitis HLS make from `hardware/`"
 """What a package lacks until a vendor tool has run."""
+
+MAKE = (
+    "`make build CONFIG={config}` in the project's checkout, with Vivado and Vitis HLS 2022.2 or 2024.2 on PATH (the "
+    "free edition suffices), puts them into this package; `make docker-build CONFIG={config}` does so in a container"
+)
+"""The command that makes what is missing."""
 
 INPUT_DMA, OUTPUT_DMA, CAM_BLOCK = "idma0", "odma0", "StreamingDataflowPartition_1"
 """Cells of the block design, as FINN's MakeZYNQProject names them: the driver and the block design agree on these.
@@ -123,7 +129,7 @@ class Manifest(Table):
     build_id: Annotated[str, Field(pattern="^0x[0-9a-f]{8}$")]
     state: str
     bitfile: FilePath | None = None
-    missing: tuple[str, ...] = MISSING
+    missing: tuple[str, ...] = ()
     part: str
     clock_mhz: float
     head: str
@@ -135,6 +141,11 @@ class Manifest(Table):
     weights: WeightMemory | None
     versions: dict[str, str]
     files: tuple[PackedFile, ...]
+
+
+def missing(config: str) -> tuple[str, ...]:
+    """What a package without bitfile lacks, and the command that makes it."""
+    return (f"{MISSING}: {MAKE.format(config=config)}",)
 
 
 def to_json(value: Any) -> bytes:

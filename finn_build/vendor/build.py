@@ -21,9 +21,6 @@ from finn_build.vendor.tools import Tools
 MOST_JOBS = 8
 SYNTHESIS_FILES = ["synthesised.dcp", "utilization.rpt", "hierarchy.rpt", "timing.rpt"]
 ROUTED_FILES = ["routed.dcp", "utilization.rpt", "hierarchy.rpt", "timing.rpt", "power.rpt"]
-UNTOUCHED = {"class_select": 0xFFFFFFFF, "gate": 0x80000000}
-"""What the CAM's registers hold after reset: the class with the highest logit, and a gate that lets all pass."""
-
 UNREAD_MEMORY = "could not open $readmem"
 
 
@@ -53,12 +50,11 @@ class VendorSources:
 
 @dataclass(frozen=True)
 class Accelerator:
-    """The stitched IP: its folder, its name, its AXI-lite interface (None where it has no registers), plain inputs."""
+    """The stitched IP: its folder, its name, its AXI-lite interface (None where it has no registers)."""
 
     ip: Path
     vlnv: str
     control: str | None
-    plain: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -152,15 +148,12 @@ class VendorBuild:
         self._tell(0.25)
         told = json.loads((place / "stitched.json").read_text(encoding="utf-8"))
         control = told["interfaces"].get("axilite", [])
-        plain = tuple(told["interfaces"].get("ap_none", []))
-        unknown = [port for port in plain if port not in UNTOUCHED]
-        if unknown or len(control) > 1:
-            what = f"input {unknown[0]}" if unknown else f"{len(control)} AXI-lite interfaces"
-            raise CheckFailed(
-                "vendor", f"the accelerator has {what}, which the block design does not know", "report it"
-            )
-        ip = place / "project" / "ip"
-        return Accelerator(ip, str(told["vlnv"]), str(control[0]) if control else None, plain)
+        plain = told["interfaces"].get("ap_none", [])
+        if plain or len(control) > 1:
+            extra = f"input {plain[0]}" if plain else f"{len(control)} AXI-lite interfaces"
+            what = f"the accelerator has {extra}, which the block design does not know"
+            raise CheckFailed("vendor", what, "report this as a bug")
+        return Accelerator(place / "project" / "ip", str(told["vlnv"]), str(control[0]) if control else None)
 
     def design(self, accelerator: Accelerator) -> Path:
         """Makes the block design with processing system and DMAs, and returns its folder with `top.hwh`.
@@ -180,7 +173,6 @@ class VendorBuild:
             input_node=dmas["in"],
             output_node=dmas["out"],
             control=accelerator.control,
-            tied={port: UNTOUCHED[port] for port in accelerator.plain},
             marks={PACKET_MARK: self.made_of.packet_bytes, BUILD_MARK: int(self.made_of.build_id, 16)},
         ).script()
         parts = self._common | self._after("stitch") | {"script": value_digest(script)}

@@ -48,7 +48,6 @@ class Design:
         vlnv: name of the accelerator's IP.
         input_node, output_node: names of the DMAs' IP.
         control: the accelerator's AXI-lite interface; None where it has no registers.
-        tied: plain inputs of the accelerator and their values: the registers of a block that has none.
         marks: constants that go with the design, unconnected, for `finn-cam deploy --check-bitfile` to read.
     """
 
@@ -60,7 +59,6 @@ class Design:
     input_node: str
     output_node: str
     control: str | None
-    tied: Mapping[str, int]
     marks: Mapping[str, int]
 
     @property
@@ -93,8 +91,7 @@ class Design:
             output_dma=OUTPUT_DMA,
             output_node=self.output_node,
             slaves=self.slaves,
-            constants={f"tied_{port}": (value, f"{CAM_BLOCK}/{port}") for port, value in self.tied.items()}
-            | {name: (value, "") for name, value in self.marks.items()},
+            constants=self.marks,
             clocked=[*clocked, *(f"{cell}/ap_clk" for cell in cells)],
             reset=[*reset, *(f"{cell}/ap_rst_n" for cell in cells)],
         )

@@ -52,8 +52,8 @@ def find_tools() -> Tools | Absent:
     Raises:
         UserError: they are there, but of a version that does not suit, of two versions, or do not answer.
     """
-    vivado = shutil.which("vivado")
-    hls = shutil.which("vitis_hls") or shutil.which("vitis-run")
+    vivado = _on_path("vivado")
+    hls = _on_path("vitis_hls") or _on_path("vitis-run")
     if vivado is None or hls is None:
         missing = [name for name, found in (("Vivado", vivado), ("Vitis HLS", hls)) if found is None]
         verb = "are" if len(missing) > 1 else "is"
@@ -67,6 +67,11 @@ def find_tools() -> Tools | Absent:
         told = ", ".join(f"{name} {version}" for name, version in versions.items())
         raise UserError("vendor tools", "one version of both", told, "source one settings64.sh alone")
     return Tools(vivado=Path(vivado), hls=Path(hls), version=versions[vivado] or "")
+
+
+def _on_path(name: str) -> str | None:
+    found = shutil.which(name)
+    return None if found is None else str(Path(found).absolute())
 
 
 def tool_version(tool: Path) -> str | None:
