@@ -48,8 +48,8 @@ class FoldingSpec(Table):
 class CamSettings(Table):
     """`[cam]`: the heatmap: size in pixels, block, box threshold (a fraction of the peak), sampling convention.
 
-    `weights`: the FC weights are `loaded` by the host, so that other classes need no other bitfile, or `fixed` in ROM,
-    which is all that the SystemVerilog block has.
+    `weights`: the FC weights are `loaded` by the host, so that other classes need no other bitfile, or `fixed` in ROM;
+    with backend = "rtl" they are fixed.
     """
 
     output: int | None = Field(default=None, ge=1, le=1024)

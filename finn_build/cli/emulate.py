@@ -20,6 +20,9 @@ from finn_build.stages.simulate import programs_folder
 if TYPE_CHECKING:
     from finn_build.emulation.run import Emulated
 
+SKIPPED = frozenset({"simulate", "vendor"})
+"""Stages that the package's answers do not depend on."""
+
 FAULTS = ("dma-hang", "wrong-bitfile", "missing-flush", "corrupt-weights", "short-transfer", "truncated-package")
 
 
@@ -50,7 +53,7 @@ def emulate(
 
     require_board_environment()
     with stages.running():
-        options = BuildOptions(out=out, data=data, untrained=untrained, report=False, bitfile=False)
+        options = BuildOptions(out=out, data=data, untrained=untrained, report=False, skip=SKIPPED)
         folder = build_all(chosen, options, stages).folder
         stages.started("emulate", fault or "self-test", [])
         result, first = _run(chosen, folder, found, images, fault, rtl, data)

@@ -108,34 +108,45 @@ class EmulatedBoard:
 
 
 def self_test(board: EmulatedBoard, work: Path, fault: str | None = None) -> Emulated:
-    """The package's self-test; with a fault, once with it and once without, in the same process.
+    """The package's self-test; with a fault, once with it and once without, in the same process."""
+    return self_tests(board, work, [fault])[0]
+
+
+def self_tests(board: EmulatedBoard, work: Path, faults: Sequence[str | None]) -> list[Emulated]:
+    """The package's self-test with each of some faults, and after each once without, all in one process.
 
     Args:
         board: with the package.
         work: for the reports.
-        fault: a key of `FAULTS`.
+        faults: keys of `FAULTS`; None for no fault.
 
     Raises:
         ToolFailed: the driver ended in a way that it never should.
     """
-    argv = ["selftest", "--seconds", "0", "--out"]
-    runs: list[dict[str, Any]] = [{"argv": [*argv, str(work / "whole.json")]}]
-    if fault is not None:
-        extra = ["--timeout", str(HUNG_S)] if fault == "dma-hang" else []
-        extra += ["--bitfile", str(_of_another(board, work))] if fault == "wrong-bitfile" else []
-        extra += ["--package", str(_truncated(board, work))] if fault == "truncated-package" else []
-        on_board = fault if fault in ON_BOARD else None
-        runs.insert(0, {"argv": [*argv, str(work / "fault.json"), *extra], "fault": on_board})
+    runs: list[dict[str, Any]] = []
+    for number, fault in enumerate(faults):
+        if fault is not None:
+            extra = ["--timeout", str(HUNG_S)] if fault == "dma-hang" else []
+            extra += ["--bitfile", str(_of_another(board, work))] if fault == "wrong-bitfile" else []
+            extra += ["--package", str(_truncated(board, work))] if fault == "truncated-package" else []
+            argv = _tested(work / f"{number}-fault.json", *extra)
+            runs.append({"argv": argv, "fault": fault if fault in ON_BOARD else None})
+        runs.append({"argv": _tested(work / f"{number}-whole.json")})
     ended = board.run(*runs)
-    whole = json.loads((work / "whole.json").read_text(encoding="utf-8"))
-    result = Emulated(fault=fault, buffers=ended[-1].buffers)
-    if fault is None:
-        result.errors = whole["errors"]
-    else:
-        result.errors = json.loads((work / "fault.json").read_text(encoding="utf-8"))["errors"]
-        result.usable = bool(whole["passed"])
-    result.images, result.mismatches = int(whole["images"]), int(whole["mismatches"] or 0)
-    return result
+    results = []
+    for number, fault in enumerate(faults):
+        whole = json.loads((work / f"{number}-whole.json").read_text(encoding="utf-8"))
+        result = Emulated(fault=fault, buffers=max(run.buffers for run in ended), errors=whole["errors"])
+        if fault is not None:
+            result.errors = json.loads((work / f"{number}-fault.json").read_text(encoding="utf-8"))["errors"]
+            result.usable = bool(whole["passed"])
+        result.images, result.mismatches = int(whole["images"]), int(whole["mismatches"] or 0)
+        results.append(result)
+    return results
+
+
+def _tested(report: Path, *options: str) -> list[str]:
+    return ["selftest", "--seconds", "0", "--out", str(report), *options]
 
 
 def compare_packets(

@@ -181,7 +181,7 @@ class CamBlock(Block):
         """A register or a word of the weight memory."""
         word = (offset - self._first) // 4
         if len(self.banks) and 0 <= word < len(self.banks):
-            flipped = self._fabric.fault == "corrupt-weights" and word % 97 == 5
+            flipped = self._fabric.fault == "corrupt-weights" and word % 7 == 5
             self.banks[word] = value ^ 0x40 if flipped else value
         elif offset in self._values:
             self._values[offset] = value & 0xFFFFFFFF
