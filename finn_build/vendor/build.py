@@ -188,7 +188,7 @@ class VendorBuild:
             ToolFailed: Vivado could not, or a report cannot be read.
             CheckFailed: a memory would be empty, because its file could not be read.
         """
-        script = render("synthesis", design=design, project=PROJECT)
+        script = render("synthesis", design=design, project=PROJECT, boards=self.boards)
         parts = self._common | self._after("design") | {"script": value_digest(script)}
 
         def work(folder: Path) -> None:
