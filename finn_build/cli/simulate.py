@@ -78,13 +78,29 @@ def simulate(
         )
     if not found_pictures and not found.mismatches:
         write_record(folder, "simulation", facts(found))
+    predicted = _predicted(code / GRAPH, backend, found.images)
     if as_json:
-        print(json.dumps({"config": chosen.name, **found.to_json()}))
+        print(json.dumps({"config": chosen.name, **found.to_json(), "predicted": predicted}))
     else:
         _tell(found, output)
+        output.print(
+            f"the stream model predicts latency {predicted['latency_cycles']:,} and interval "
+            f"{predicted['interval_cycles'] or 0:,}, without pauses"
+        )
         if trace is not None:
             output.print(f"waveform: {trace[0]}")
     return 1 if found.mismatches else 0
+
+
+def _predicted(graph: Path, backend: str, images: int) -> dict[str, int | None]:
+    """The stream model's figures for what is simulated."""
+    from finn_build.stages.inputs import load_graph
+    from finn_build.streams.graph import stream_graph
+    from finn_build.streams.simulate import FRAMES, simulate_streams
+
+    streams = stream_graph(load_graph(graph), end_at="ClassActivationMap" if backend == "hls" else None)
+    run = simulate_streams(streams, max(images, FRAMES))
+    return {"latency_cycles": run.latency_cycles, "interval_cycles": run.interval_cycles}
 
 
 def _window(text: str) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from finn_build.report.schema import Report
+from finn_build.report.schema import Hardware, Report
 from finn_build.report.simulated import Simulation, Synthesis
 from finn_build.report.timeline import timeline_plot
 from finn_build.report.verdict import told
@@ -15,12 +15,12 @@ def hardware_runs(report: Report) -> dict[str, Any]:
     """`simulation` and `synthesis` for the template; None for what was not asked for."""
     simulation, synthesis = report.simulation, report.synthesis
     return {
-        "simulation": _simulation(simulation) if simulation else None,
+        "simulation": _simulation(simulation, report.hardware) if simulation else None,
         "synthesis": _synthesis(synthesis) if synthesis else None,
     }
 
 
-def _simulation(found: Simulation) -> dict[str, Any]:
+def _simulation(found: Simulation, hardware: Hardware | None) -> dict[str, Any]:
     if found.not_run:
         return {"not_run": found.not_run, "facts": [], "fifos": [], "plot": None}
     backend = (
@@ -33,13 +33,25 @@ def _simulation(found: Simulation) -> dict[str, Any]:
         ("words compared", f"{told(found.values)}, {told(found.mismatches)} differ"),
         ("simulated hardware", f"whole, {backend}"),
         ("pauses on input and output", "none" if found.stalls_seed is None else f"random, seed {found.stalls_seed}"),
-        ("latency", f"{told(found.latency_cycles)} cycles"),
-        ("interval", "–" if found.interval_cycles is None else f"{told(found.interval_cycles)} cycles"),
+        ("latency", f"{told(found.latency_cycles)} cycles{_predicted(found, hardware, 'latency_cycles')}"),
+        (
+            "interval",
+            "–"
+            if found.interval_cycles is None
+            else f"{told(found.interval_cycles)} cycles{_predicted(found, hardware, 'interval_cycles')}",
+        ),
         ("frames a second", "–" if found.fps is None else f"{told(found.fps)} at {told(found.clock_mhz)} MHz"),
         ("cycles a second of simulation", told(round(found.cycles_per_second or 0))),
     ]
     fullest = sorted(found.fifos, key=lambda fifo: -fifo.high_water / max(fifo.depth, 1))[:MOST_FIFOS]
     return {"not_run": "", "facts": facts, "fifos": fullest, "plot": timeline_plot(found)}
+
+
+def _predicted(found: Simulation, hardware: Hardware | None, name: str) -> str:
+    """The stream model's figure for what was simulated."""
+    predicted = hardware.predicted if hardware is not None else None
+    value = getattr(predicted, f"tap_{name}" if found.cam_backend == "hls" else name, None)
+    return "" if value is None or found.stalls_seed is not None else f", {told(value)} predicted"
 
 
 def _synthesis(found: Synthesis) -> dict[str, Any]:

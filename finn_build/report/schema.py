@@ -181,6 +181,15 @@ class HardwareLayer(Part):
     output_shape: tuple[int, ...] | None = None
 
 
+class Predicted(Part):
+    """What the stream model says: from the first word in to the last one out, and between images; `tap_` without CAM."""
+
+    latency_cycles: Count | None = None
+    interval_cycles: Count | None = None
+    tap_latency_cycles: Count | None = None
+    tap_interval_cycles: Count | None = None
+
+
 class Hardware(Part):
     """The accelerator by its estimates: `budget` is absolute (the device times the config's factor).
 
@@ -200,6 +209,7 @@ class Hardware(Part):
     folding: str = ""
     lower_bounds: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    predicted: Predicted | None = None
 
     @model_validator(mode="after")
     def _named(self) -> "Hardware":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from finn_build.config import CamSettings, FoldingSpec, HardwareSpec
 from finn_build.report.schema import Check, Verification, check
 from finn_build.stages.executed import output_of, verify_layers
-from finn_build.stages.files import CHILD, CONNECTED, FOLDING, GENERIC, GRAPH
+from finn_build.stages.files import CHILD, CONNECTED, FIFOS, FOLDING, GENERIC, GRAPH
 from finn_build.stages.result import Progress, StageResult
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ def specialise_graph(
     """
     from finn_build.folding.automatic import set_folding
     from finn_build.folding.config import apply_folding, folding_of, read_folding, with_depths, write_folding
-    from finn_build.graph.fifos import connect, set_safe_depths
     from finn_build.graph.specialise import require_same_layers, specialise
     from finn_build.graph.widths import minimise_widths
     from finn_build.head import read_arrays
-    from finn_build.nodes.variants import choose_rtl
+    from finn_build.nodes.variants import choose_rtl, load_weights_at_run_time
     from finn_build.stages.inputs import load_graph, save_graph
+    from finn_build.streams.build import connect_with_least_depths, write_fifos
 
     generic, _ = minimise_widths(load_graph(partition / CHILD))
     progress(0.1)
@@ -60,19 +60,29 @@ def specialise_graph(
         choose_rtl(specialised, cam.backend)
         given = read_folding(folding_file)
         specialised, told = apply_folding(specialised, given, place), place
-    specialised, bypasses = set_safe_depths(specialised, given, place, hardware.part)
+    if cam.loaded:
+        load_weights_at_run_time(specialised)
+    made = connect_with_least_depths(
+        specialised, given, place, hardware.part, lambda share: progress(0.75 + 0.15 * share)
+    )
+    specialised, connected = made.specialised, made.connected
     save_graph(specialised, out / GRAPH)
     write_folding(out / FOLDING, with_depths(folding_of(specialised), given))
-    progress(0.8)
-    connected = connect(specialised, hardware.part)
+    write_fifos(out / FIFOS, made)
     require_same_layers(specialised, connected)
     save_graph(connected, out / CONNECTED)
     structural = Verification(
         stage="specialise", output="nodes", values=len(variants), mismatches=0, max_abs_diff=0.0, method="structural"
     )
-    unproven = [fifo for fifo in bypasses if not fifo.safe]
-    facts = _facts(connected, hardware, folding.budget) | {"folding": told, "notes": [_warning(f) for f in unproven]}
+    unproven = [fifo for fifo in made.bypasses if not fifo.safe and _is_given(fifo, given)]
+    notes = [*(_warning(fifo) for fifo in unproven), *made.notes(given)]
+    facts = _facts(connected, hardware, folding.budget)
+    facts |= {"folding": told, "notes": notes, "predicted": made.predicted()}
     return StageResult(checks=tuple(_fits(facts)), verification=(*rows, structural), facts={"hardware": facts})
+
+
+def _is_given(fifo: "BypassFifo", given: "Folding") -> bool:
+    return "inFIFODepths" in given.get(fifo.add, {}) or "outFIFODepths" in given.get(fifo.branch, {})
 
 
 def _warning(fifo: "BypassFifo") -> str:

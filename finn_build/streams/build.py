@@ -14,8 +14,11 @@ from finn_build.graph.walk import computed_inputs
 from finn_build.streams.bypass import bypass_fifos
 from finn_build.streams.depths import FifoDepths, find_depths
 from finn_build.streams.graph import Fifo, StreamGraph, stream_graph
+from finn_build.streams.simulate import simulate_streams
 from finn_build.streams.storage import storage
 from finn_build.streams.stuck import find_deadlock
+
+CAM = "ClassActivationMap"
 
 NodeDepths = dict[str, dict[str, list[int]]]
 """`inFIFODepths` and `outFIFODepths` of each layer, as FINN's folding JSON has them."""
@@ -40,6 +43,16 @@ class ConnectedDepths:
     streams: StreamGraph
     nodes: NodeDepths
     bypasses: list[BypassFifo]
+
+    def predicted(self) -> dict[str, int | None]:
+        """Latency and interval in cycles, of the whole and up to the CAM block, where a simulation with C++ ends."""
+        whole, tap = self.found.run, simulate_streams(stream_graph(self.connected, end_at=CAM))
+        return {
+            "latency_cycles": whole.latency_cycles,
+            "interval_cycles": whole.interval_cycles,
+            "tap_latency_cycles": tap.latency_cycles,
+            "tap_interval_cycles": tap.interval_cycles,
+        }
 
     def notes(self, given: Depths) -> list[str]:
         """What a reader of the report should know: speed that given depths cost, operators that are only estimated."""
@@ -121,8 +134,7 @@ def write_fifos(path: Path, made: ConnectedDepths) -> None:
     """Writes what the model predicts, a row a FIFO, and the depths as FINN's folding JSON has them."""
     rows = [_row(made, name, depth) for name, depth in made.found.depths.items()]
     told = {
-        "latency_cycles": made.found.run.latency_cycles,
-        "interval_cycles": made.found.run.interval_cycles,
+        **made.predicted(),
         "full_interval_cycles": made.found.full_interval_cycles,
         "estimated_nodes": list(made.streams.estimated),
         "fifos": rows,
