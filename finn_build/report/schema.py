@@ -182,7 +182,7 @@ class HardwareLayer(Part):
 
 
 class Predicted(Part):
-    """What the stream model says: from the first word in to the last one out, and between images; `tap_` without CAM."""
+    """What the stream model says: from first word in to last word out, and between images; `tap_` is without CAM."""
 
     latency_cycles: Count | None = None
     interval_cycles: Count | None = None
