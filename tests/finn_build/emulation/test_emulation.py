@@ -173,7 +173,7 @@ def test_what_the_command_line_says(emulated: Board, tmp_path: Path) -> None:
     assert [run.exit_code for run in ended] == [2, 0, 1, 2, 2]
     told = emulated.board.told()
     assert "cam_board: missing-module: Pillow: needed for picture files, but not installed" in told
-    assert json.loads(told[told.index("{\n") : told.index("}\n}") + 3])["passed"]
+    assert json.loads(told[told.index("{\n") : told.index("\n}\n") + 3])["passed"]
     assert "cam_board: refused: seconds: expected above 0" in told
     assert "Traceback" not in told
 
