@@ -88,7 +88,7 @@ def _is_given(fifo: "BypassFifo", given: "Folding") -> bool:
 def _warning(fifo: "BypassFifo") -> str:
     return (
         f"The FIFO between {fifo.branch} and {fifo.add} has {fifo.depth_words:,} words, {fifo.whole_words:,} are known "
-        "to be safe: whether these do, finn-cam simulate shows."
+        "to be safe: by the stream model these suffice too, and finn-cam simulate shows it."
     )
 
 
