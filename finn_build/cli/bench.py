@@ -136,9 +136,13 @@ def _show(found: dict[str, Any], path: Path) -> None:
         made = found["hardware"]
         if made is not None:
             plain = found["inference"]["float PyTorch"]["speed"]["images_per_s"]
-            shown = f"{made['images_per_s']:.1f}", f"{100 * made['images_per_s'] / plain:.1f} %"
             name = f"simulated accelerator at {made['clock_mhz']:g} MHz"
-            table.add_row(name, *shown, f"{made['latency_ms']:.1f}", f"{made['images_per_s_at_100_mhz']:.2f}")
+            shown = (
+                f"{made['images_per_s']:.1f}",
+                f"{100 * made['images_per_s'] / plain:.1f} %",
+                f"{made['latency_ms']:.1f}",
+            )
+            table.add_row(name, *shown, f"{made['images_per_s_at_100_mhz']:.2f}")
         output.print(table)
         if made is not None and made["cam_backend"] == "hls":
             output.print(

@@ -20,6 +20,8 @@ from finn_build.rtl.design import Design
 from finn_build.rtl.simulator import Simulator
 
 HARNESS = Path(__file__).with_name("harness.cpp")
+STORED = Path(__file__).with_name("stored")
+"""Headers in place of those of lz4 and zlib, with which Verilator writes waveforms."""
 FLAGS = (
     "--cc", "--exe", "--build", "-j", "2", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-timing",
     "--assert", "-Wno-fatal", "--output-split", "20000", "-MAKEFLAGS", "OPT_FAST=-O1", "-MAKEFLAGS", "OPT_SLOW=-O0",
@@ -53,7 +55,9 @@ def build(design: Design, cache_folder: Path, *, trace: bool = False) -> Simulat
     """
     flags = [*FLAGS, *(f"-D{name}" for name in design.defines), *(["--trace-fst"] if trace else [])]
     digest = sha256()
-    for part in (verilator_version(), design.header(), " ".join(flags), design.top, HARNESS.read_text()):
+    parts = [verilator_version(), design.header(), " ".join(flags), design.top, HARNESS.read_text()]
+    parts += [path.read_text() for path in sorted(STORED.iterdir())] if trace else []
+    for part in parts:
         digest.update(part.encode() + b"\0")
     for source in design.sources:
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
@@ -87,7 +91,12 @@ def _compile(design: Design, flags: Sequence[str], work: Path, trace: bool) -> N
     # Run by `make`, it must not take over that make's variables and job server.
     command = ["env", "-u", "MAKEFLAGS", "-u", "MAKELEVEL", "-u", "MFLAGS", verilator_program(), *flags]
     command += ["--top-module", design.top, "--Mdir", str(work / "obj")]
-    command += ["-CFLAGS", f"-I{work}" + (" -DWITH_TRACE" if trace else "")]
+    command += ["-CFLAGS", f"-I{work}" + (f" -DWITH_TRACE -I{STORED}" if trace else "")]
+    if trace:
+        # The libraries that the makefile names, empty: the headers have all that is wanted of them.
+        for library in ("lz4", "z"):
+            (work / f"lib{library}.a").write_bytes(b"!<arch>\n")
+        command += ["-LDFLAGS", f"-L{work}"]
     command += [*(str(source.resolve()) for source in design.sources), str(work / "harness.cpp")]
     log = work / "build.log"
     with log.open("w") as file:
