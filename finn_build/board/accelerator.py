@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,15 +16,13 @@ from .answer import Prediction, read_answers
 from .bundle import Bundle, find_package
 from .control import ARGMAX, NO_GATE, CamRegisters
 from .dma import Iodma
-from .errors import DmaTimeout, MissingModule, Refused, ShortTransfer, WrongBitfile
+from .errors import MissingModule, Refused, ShortTransfer, WrongBitfile
 from .hostside import CamError, UInt8
 from .probe import probe
 from .slot import Slot
+from .transfer import Transfer
 
 Pictures = UInt8 | Sequence[UInt8]
-FRAME = slice(12, 16)
-POLLS_BEFORE_SLEEP = 200
-SLEEP_SECONDS = 0.0002
 
 
 class CamAccelerator:
@@ -71,7 +68,6 @@ class CamAccelerator:
         self._slots: list[Slot] = []
         self._gate = NO_GATE
         self._weights: npt.NDArray[np.uint32] | None = None
-        self._frame: int | None = None
         self._closed = False
         self._program()
         try:
@@ -101,8 +97,8 @@ class CamAccelerator:
             name = self.bitfile.with_suffix(".hwh").name
             raise WrongBitfile(f"{name}: expected a block {missing[0]}, got {there}; use the bitfile of this package")
         self._overlay.download()
-        self._input_dma = Iodma(getattr(self._overlay, bundle.dmas["in"]), bundle.dmas["in"])
-        self._output_dma = Iodma(getattr(self._overlay, bundle.dmas["out"]), bundle.dmas["out"])
+        source, sink = (Iodma(getattr(self._overlay, bundle.dmas[way]), bundle.dmas[way]) for way in ("in", "out"))
+        self._transfer = Transfer(source, sink)
         cell = getattr(self._overlay, bundle.cam_block) if bundle.cam_block else None
         self._control = CamRegisters(cell, bundle.registers, bundle.weights)
         self._weights = bundle.bank_words() if bundle.weights else None
@@ -121,7 +117,7 @@ class CamAccelerator:
 
     def _configure(self) -> None:
         """The state after programming: weights loaded, every class, no gate."""
-        self._frame = None
+        self._transfer.forget()
         self._control.select(ARGMAX)
         self._control.gate(self._gate)
         if self._weights is not None:
@@ -253,66 +249,25 @@ class CamAccelerator:
                 # While the accelerator works on the other slot.
                 slot.fill(pictures[start : start + self.batch])
                 if running is not None:
-                    self._wait(running[1])
-                self._start(slot)
+                    self._transfer.wait(running[1], self.timeout_s)
+                self._transfer.start(slot)
                 if running is not None:
-                    take(running[0], self._collect(running[1]))
+                    take(running[0], self._transfer.collect(running[1]))
                 running = (start, slot)
             if running is not None:
-                self._wait(running[1])
-                take(running[0], self._collect(running[1]))
+                self._transfer.wait(running[1], self.timeout_s)
+                take(running[0], self._transfer.collect(running[1]))
         except BaseException:
             # An error or Ctrl-C: nothing of this call may reach the next.
             self._reset()
             raise
-
-    def _start(self, slot: Slot) -> None:
-        # The output first: packets must have somewhere to go.
-        self._output_dma.start(slot.output.device_address, slot.count)
-        self._input_dma.start(slot.input.device_address, slot.count)
-
-    def _wait(self, slot: Slot) -> None:
-        seconds = 5.0 + 0.1 * slot.count if self.timeout_s is None else self.timeout_s
-        deadline = time.monotonic() + seconds
-        polls = 0
-        while not self._output_dma.finished():
-            polls += 1
-            if polls > POLLS_BEFORE_SLEEP:
-                time.sleep(SLEEP_SECONDS)
-            if time.monotonic() > deadline:
-                taken = self._input_dma.finished()
-                late = self._output_dma if taken else self._input_dma
-                other = (
-                    f"{self._input_dma.name} took all images in, so packets are missing"
-                    if taken
-                    else f"{self._output_dma.name} waits for it, so the accelerator takes no more images"
-                )
-                raise DmaTimeout(
-                    late.name,
-                    f"{late.name}: expected the end of {slot.count} images within {seconds:g} s, got none; {other}; "
-                    "the accelerator was reset, try again",
-                )
-
-    def _collect(self, slot: Slot) -> UInt8:
-        packets = slot.packets(self._output_dma.name)
-        frames = packets[:, FRAME].copy().view("<u4").ravel()
-        first = int(frames[0]) if self._frame is None else self._frame
-        expected = (first + np.arange(len(frames), dtype=np.uint64)) & 0xFFFFFFFF
-        if not np.array_equal(frames, expected):
-            at = int(np.argmax(frames != expected))
-            raise ShortTransfer(
-                f"{self._output_dma.name}: expected frame {expected[at]} as packet {at}, got {frames[at]}: packets "
-                "were lost; the accelerator was reset, try again"
-            )
-        self._frame = (int(expected[-1]) + 1) & 0xFFFFFFFF
-        return packets
 
     def _read(self, packets: UInt8, sizes: Sequence[tuple[int, int]]) -> list[Prediction]:
         bundle = self.bundle
         try:
             return read_answers(packets, bundle.layout, self.labels, self.logit_scale, bundle.threshold, sizes)
         except CamError as error:
-            raise ShortTransfer(f"{self._output_dma.name}: {error}; the accelerator was reset, try again") from None
+            raise ShortTransfer(f"{self._transfer.sink.name}: {error}; the accelerator was reset, try again") from None
 
 
 def check_pictures(pictures: Pictures) -> list[tuple[int, int]]:

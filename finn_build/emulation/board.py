@@ -14,7 +14,7 @@ from finn_build.errors import ToolFailed, UserError
 
 BOARD_PYTHON = ROOT / ".venv-board" / "bin" / "python"
 START = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module('board_side', run_name='__main__')"
-LINES_SHOWN = 3
+LINES_SHOWN, LENT = 3, "lent"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ def run_on_board(
     """Runs commands of the packaged driver one after another in one process.
 
     Args:
-        runs: each `argv` of the driver, or `script`: a file that uses it; and `fault`: what the board does wrong.
+        runs: each `argv` of the driver, or `script`: a file that uses it; `fault`: what the board does wrong; and
+            `pillow`: whether that can be imported, as it can on the board's image.
         package: the folder that holds `cam_board/`.
         model: answers behind the DMAs.
         image_bytes: of an image.
@@ -59,10 +60,12 @@ def run_on_board(
     """
     require_board_environment()
     work.mkdir(parents=True, exist_ok=True)
+    lend_pillow(work / LENT)
     report, log = work / "runs.json", work / "board.log"
     report.unlink(missing_ok=True)
     with ModelServer(model, image_bytes) as server:
         plan = {"socket": server.address, "package": str(package), "runs": list(runs), "report": str(report)}
+        plan["lent"] = str(work / LENT)
         (work / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
         command = [str(BOARD_PYTHON), "-I", "-B", "-c", START, str(Path(__file__).parent), str(work / "plan.json")]
         with log.open("w", encoding="utf-8") as file:
@@ -77,6 +80,19 @@ def run_on_board(
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LINES_SHOWN:]
         raise ToolFailed("the emulated board", done, log, lines)
     return [Ended(**entry) for entry in json.loads(report.read_text(encoding="utf-8"))]
+
+
+def lend_pillow(folder: Path) -> None:
+    """Makes a folder that holds Pillow alone, which the board's image has and its environment here has not."""
+    import PIL
+
+    home = Path(PIL.__file__).parent
+    folder.mkdir(exist_ok=True)
+    # The wheel's own libraries lie beside it.
+    for name in (home.name, "pillow.libs"):
+        link, target = folder / name, home.parent / name
+        if target.exists() and not link.is_symlink():
+            link.symlink_to(target)
 
 
 def told(work: Path) -> str:

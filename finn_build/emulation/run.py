@@ -197,7 +197,7 @@ def localize_on_board(
         CheckFailed: the driver refused; with its line.
     """
     folder = work / "localize"
-    ended = board.run({"argv": ["localize", *map(str, paths), "--out", str(folder)]})
+    ended = board.run({"argv": ["localize", *map(str, paths), "--out", str(folder)], "pillow": True})
     if ended[0].exit_code:
         raise CheckFailed("emulate", board.told().strip().splitlines()[-1], "see what the driver says")
     rows: list[dict[str, Any]] = json.loads((folder / "results.json").read_text(encoding="utf-8"))

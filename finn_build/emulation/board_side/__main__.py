@@ -1,7 +1,8 @@
 """Runs the packaged driver's own commands, or a script that uses it, on the emulated board.
 
 The plan, a JSON file: `socket` of the model, `package` (the folder that holds `cam_board/`), `runs`: each with `argv`
-for the driver's command line or `script` (a file), and `fault` or null; `report` gets [{exit_code, buffers}].
+for the driver's command line or `script` (a file), `fault` or null, and `pillow`: import it from the folder `lent`;
+`report` gets [{exit_code, buffers}].
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ def main(plan: dict[str, Any]) -> None:
     done = []
     for run in plan["runs"]:
         device.set_fault(run.get("fault"))
+        if run.get("pillow") and plan["lent"] not in sys.path:
+            sys.path.append(plan["lent"])
         done.append({"exit_code": _run(run, device), "buffers": len(device.memory.regions)})
     Path(plan["report"]).write_text(json.dumps(done), encoding="utf-8")
 

@@ -40,7 +40,7 @@ class Board:
             **values,
         }
         file.write_text("".join(f"{name} = {value!r}\n" for name, value in whole.items()) + text)
-        self.board.run({"script": str(file)})
+        self.board.run({"script": str(file), "pillow": True})
         return self.board.told()
 
 

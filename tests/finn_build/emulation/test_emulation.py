@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import Board  # type: ignore[import-not-found]
+from PIL import Image
 
 from cam_postproc.arithmetic import run_cam
 from finn_build.emulation.board import run_on_board
-from finn_build.emulation.run import FAULTS, compare_packets, self_tests, without_frame
+from finn_build.emulation.run import FAULTS, compare_packets, localize_on_board, self_tests, without_frame
 from finn_build.errors import ToolFailed
+from finn_build.localise import read_packets, seen_by_network
+from finn_build.localise_pictures import read_picture
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -158,8 +161,6 @@ def test_packets_are_compared_and_a_difference_is_told(emulated: Board) -> None:
 
 
 def test_what_the_command_line_says(emulated: Board, tmp_path: Path) -> None:
-    from PIL import Image
-
     picture = tmp_path / "cat.png"
     Image.fromarray(np.random.default_rng(5).integers(0, 256, (21, 13, 3), dtype=np.uint8)).save(picture)
     runs = (
@@ -176,6 +177,84 @@ def test_what_the_command_line_says(emulated: Board, tmp_path: Path) -> None:
     assert json.loads(told[told.index("{\n") : told.index("\n}\n") + 3])["passed"]
     assert "cam_board: refused: seconds: expected above 0" in told
     assert "Traceback" not in told
+
+
+CAMERA = """
+import threading, time, urllib.request
+from cam_board import CamAccelerator
+from cam_board.camera import camera
+from cam_board.errors import Refused
+
+with CamAccelerator(bitfile, package=package, timeout_s=60, check=False) as accelerator:
+    fetched, said = {}, []
+
+    def say(line):
+        said.append(line)
+        address = line.split()[0]
+        def fetch():
+            for page in ("", "frame.jpg", "caption"):
+                with urllib.request.urlopen(address + page, timeout=30) as answer:
+                    fetched[page] = (answer.headers["Content-Type"], answer.read())
+            with urllib.request.urlopen(address + "stream", timeout=30) as stream:
+                fetched["stream"] = ("", stream.read(200))
+            try:
+                urllib.request.urlopen(address + "../manifest.json", timeout=30)
+            except urllib.error.HTTPError as error:
+                fetched["other"] = (str(error.code), b"")
+            done.set()
+        threading.Thread(target=fetch, daemon=True).start()
+
+    done = threading.Event()
+    real = accelerator.predict
+    def slowly(picture):
+        # The page is read while frames come.
+        time.sleep(0.05)
+        if done.is_set():
+            raise KeyboardInterrupt
+        return real(picture)
+    accelerator.predict = slowly
+    try:
+        camera(accelerator, pictures, "127.0.0.1", 0, 2000, say)
+    except KeyboardInterrupt:
+        pass
+    for wrong in (("nowhere", 0), (pictures, 70000)):
+        try:
+            camera(accelerator, wrong[0], "127.0.0.1", wrong[1], 1, say)
+            raise SystemExit("a mistake was not refused")
+        except Refused as error:
+            assert "\\n" not in str(error)
+assert said[0].startswith("http://127.0.0.1:"), said
+assert fetched[""][0].startswith("text/html") and b"/stream" in fetched[""][1]
+assert fetched["frame.jpg"][1][:2] == b"\\xff\\xd8", "a JPEG"
+assert fetched["stream"][1].startswith(b"--frame\\r\\nContent-Type: image/jpeg")
+assert fetched["caption"][1] and fetched["other"][0] == "404"
+"""
+
+
+def test_the_camera_page_shows_a_folder(emulated: Board, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rng = np.random.default_rng(5)
+    for number in range(2):
+        pixels = rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    emulated.script(CAMERA, pictures=str(folder))
+    assert "Traceback" not in emulated.board.told()
+
+
+def test_localize_on_the_board_gives_the_bytes_of_localize(emulated: Board, tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    paths = []
+    for number, mode in enumerate(("RGB", "L", "RGBA", "P")):
+        pixels = rng.integers(0, 256, (9 + 40 * number, 70 - 9 * number, 3), dtype=np.uint8)
+        paths.append(tmp_path / f"{mode}.png")
+        Image.fromarray(pixels).convert(mode).save(paths[-1])
+    seen = [seen_by_network(read_picture(path), 8) for path in paths]
+    packets = emulated.expected(np.stack([picture.pixels for picture in seen]))
+    wanted = read_packets(packets, emulated.model.block.spec.layout, emulated.head, 0.5, seen)
+    rows, wrong, first = localize_on_board(emulated.board, paths, wanted, emulated.work)
+    assert (len(rows), wrong, first) == (4, 0, None)
+    assert (emulated.work / "localize" / "RGBA_overlay.png").is_file()
 
 
 def test_a_crash_of_the_driver_is_told_with_its_last_line(emulated: Board) -> None:
