@@ -18,6 +18,8 @@ Folding = dict[str, dict[str, Any]]
 """Attributes of each node, by its name in the specialised graph."""
 
 DEFAULTS = "Defaults"
+MAY_BE_LEFT_OUT = ("parallel_window", "depth_trigger_bram", "ClassPE", "OutBytes")
+"""Numbers that have a default."""
 
 
 def read_folding(path: Path) -> Folding:
@@ -105,7 +107,7 @@ def lint_folding(model: ModelWrapper, folding: Folding, place: str) -> None:
             remedy = f'add "{name}": {json.dumps(entry)}'
             raise UserError(f"{place}: {name}", "an entry for every node that folds", "none", remedy)
         for key in rules[name].numbers:
-            if key not in folding[name] and key not in ("parallel_window", "ClassPE", "OutBytes"):
+            if key not in folding[name] and key not in MAY_BE_LEFT_OUT:
                 remedy = f"add it: one of {_listed(rules[name].numbers[key])}"
                 raise UserError(f"{place}: {name}.{key}", "a number", "nothing", remedy)
     _lint_pairs(model, folding, place)

@@ -25,6 +25,9 @@ FIFO_DEPTHS = ("inFIFODepths", "outFIFODepths")
 LEAST_DEPTH = 2
 """FINN's FIFO has no fewer words."""
 
+TRIGGERS = (0, *(1 << power for power in range(5, 21)))
+"""Words from which a comparison stage's memory of thresholds is block RAM; 0 leaves it to synthesis."""
+
 _WHOLES: Mapping[str, Mapping[str, str]] = {
     "MVAU": {"PE": "MH", "SIMD": "MW"},
     "Thresholding": {"PE": "NumChannels"},
@@ -63,6 +66,8 @@ def folding_rule(node: NodeProto) -> Rule:
     if op == "MVAU":
         least = -(-int(values["MW"]) // MOST_WEIGHT_ROWS)
         numbers["SIMD"] = tuple(value for value in numbers["SIMD"] if value >= least)
+    elif op == "Thresholding" and node.op_type.endswith("_rtl"):
+        numbers["depth_trigger_bram"] = TRIGGERS
     elif op == "ElementwiseAdd":
         numbers["PE"] = divisors(int(values["out_shape"][-1]))
     elif op == "ConvolutionInputGenerator":

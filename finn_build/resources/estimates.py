@@ -126,6 +126,6 @@ def _estimate_node(node: NodeProto, part: str) -> NodeEstimate:
     )
 
 
-def mvu_lanes(weight_bits: int, activation_bits: int) -> int:
-    """Multiplications in one DSP48E1: `1 + ⌊(25 − W) / (W + A − 1)⌋`."""
-    return 1 + (LARGEST_WEIGHT_BITS - weight_bits) // (weight_bits + activation_bits - 1)
+def mvu_lanes(weight_bits: int, activation_bits: int, wide: int = LARGEST_WEIGHT_BITS) -> int:
+    """Multiplications in one DSP48E1: `1 + ⌊(25 − W) / (W + A − 1)⌋`; `wide` is 27 for a DSP48E2."""
+    return 1 + (wide - weight_bits) // (weight_bits + activation_bits - 1)

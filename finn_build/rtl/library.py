@@ -77,6 +77,8 @@ _ABITS_NEW = """	localparam int unsigned  LO_ABITS = $clog2(DEPTH_REQ);
 	};
 """
 
+_SMALL_LETTERS = "Yosys knows the attribute in small letters alone; Vivado takes both"
+
 MENDS: tuple[Mend, ...] = (
     Mend("add_multi.sv", _LEAVES_OLD, "", "a constant function inside a generate"),
     Mend("add_multi.sv", _LEVELS, _LEVELS + _LEAVES_NEW, "it moves out of the generate"),
@@ -104,8 +106,16 @@ MENDS: tuple[Mend, ...] = (
         "memstream.sv",
         "(* RAM_STYLE = RAM_STYLE *)",
         "(* ram_style = RAM_STYLE *)",
-        "Yosys knows the attribute in small letters alone; Vivado takes both",
+        _SMALL_LETTERS,
     ),
+    Mend(
+        "thresholding.sv",
+        'DEPTH_TRIGGER_BRAM? "distributed" : "auto"',
+        '"auto"',
+        "Yosys builds a memory that is never written of LUTs by itself, and refuses to when told",
+    ),
+    Mend("thresholding.sv", "(* RAM_STYLE = RAM_STYLE *)", "(* ram_style = RAM_STYLE *)", _SMALL_LETTERS),
+    Mend("thresholding.sv", '"FALSE", RAM_STYLE = RAM_STYLE *)', '"FALSE", ram_style = RAM_STYLE *)', _SMALL_LETTERS),
 )
 
 

@@ -25,15 +25,18 @@ module shift_map (A, S, Y);
 
 	genvar b, e;
 	generate
-		if (LENGTH < 3) wire _TECHMAP_FAIL_ = 1;
-		for (b = 0; b < WIDTH; b = b + 1) begin : bits
-			wire [LENGTH-1:0] row;
-			for (e = 0; e < LENGTH; e = e + 1) begin : taps
-				assign row[e] = A[(WORDS-1-e)*WIDTH + b];
+		if (LENGTH < 3) begin : other
+			wire _TECHMAP_FAIL_ = 1;
+		end else begin : found
+			for (b = 0; b < WIDTH; b = b + 1) begin : bits
+				wire [LENGTH-1:0] row;
+				for (e = 0; e < LENGTH; e = e + 1) begin : taps
+					assign row[e] = A[(WORDS-1-e)*WIDTH + b];
+				end
+				\$shiftx #(
+					.A_SIGNED(0), .B_SIGNED(0), .A_WIDTH(LENGTH), .B_WIDTH(S_WIDTH), .Y_WIDTH(1)
+				) pick (.A(row), .B(~S), .Y(Y[b]));
 			end
-			\$shiftx #(
-				.A_SIGNED(0), .B_SIGNED(0), .A_WIDTH(LENGTH), .B_WIDTH(S_WIDTH), .Y_WIDTH(1)
-			) pick (.A(row), .B(~S), .Y(Y[b]));
 		end
 	endgenerate
 endmodule

@@ -1,0 +1,200 @@
+"""`finn-cam fold`: the best folding of a config's network for a chip, with proof and beside FINN's heuristic."""
+
+import json
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from finn_build.cli.build import ConfigArgument, JsonOption, OutOption
+from finn_build.cli.console import StageConsole, standard_error, standard_output
+from finn_build.config import Config, load_config
+from finn_build.pipeline import BuildOptions, build_all
+from finn_build.resources.devices import BOARDS, KEYS, part_of
+
+if TYPE_CHECKING:
+    from qonnx.core.modelwrapper import ModelWrapper
+
+    from finn_build.folding.fold import Folded, Heuristic, Target
+
+SECONDS = 60.0
+PUBLISHED = (
+    ("NTU ResNet8-5w5a, PE 1, SIMD 2", {"LUT": 40_593, "FF": 63_355, "BRAM36": 76}),
+    ("NTU ResNet8-6w6a, light", {"LUT": 35_617, "FF": 46_435, "BRAM36": 29}),
+)
+"""The only figures of Vivado for designs of this kind, at their authors' foldings."""
+
+
+def fold(
+    config: ConfigArgument,
+    budget: Annotated[float | None, typer.Option(min=0.01, max=1, help="Share of each resource; the config's.")] = None,
+    clock: Annotated[float | None, typer.Option(min=10, max=500, metavar="MHZ", help="Clock; the config's.")] = None,
+    fps: Annotated[float | None, typer.Option(min=0.01, help="The least area that reaches this rate.")] = None,
+    board: Annotated[str | None, typer.Option(help=f"{', '.join(BOARDS)}; the config's chip.")] = None,
+    pareto: Annotated[bool, typer.Option("--pareto", help="Rate against area as pareto.csv, .png and .svg.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Write the folding file beside the config.")] = False,
+    seconds: Annotated[float, typer.Option(min=1, help="For the search.")] = SECONDS,
+    untrained: Annotated[bool, typer.Option("--untrained", help="Seeded random weights.")] = False,
+    out: OutOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Fold CONFIG's network: the most frames a second that fit the chip, or the smallest accelerator for a rate."""
+    chosen = load_config(config)
+    part = part_of(board) if board is not None else chosen.hardware.part
+    stages = StageConsole(standard_error())
+    begin = monotonic()
+    with stages.running():
+        options = BuildOptions(until="partition", out=out, untrained=untrained, report=False)
+        folder: Path = build_all(chosen, options, stages).folder
+        from finn_build.folding.config import write_folding
+        from finn_build.folding.evidence import read_evidence
+        from finn_build.folding.fold import Target, heuristic
+        from finn_build.folding.fold import fold as search
+
+        target = Target(part, clock or chosen.hardware.clock_mhz, budget or chosen.folding.budget)
+        tell = stages.started("fold", f"{part} at {target.clock_mhz:g} MHz, {target.budget:.0%} of it", [])
+        graph = _specialised(folder, part)
+        tell(0.1)
+        found = search(_copy(graph), target, chosen.cam.backend, fps=fps, seconds=seconds)
+        tell(0.6)
+        compared = heuristic(graph, target, chosen.cam.backend, found.problem)
+        tell(0.8)
+        file = folding_file(chosen)
+        if write:
+            write_folding(file, found.folding)
+        if pareto:
+            _draw_front(found, target, folder, tell)
+    facts = {"config": chosen.name, **result(found, compared, target, monotonic() - begin)}
+    facts["evidence"] = read_evidence(file, found.folding)
+    if as_json:
+        print(json.dumps(facts))
+    else:
+        _tell(facts, found, target, file if write else None, folder if pareto else None)
+    return 0
+
+
+def folding_file(config: Config) -> Path:
+    """The config's folding file, or where it would lie: beside the config."""
+    return config.folding.file or config.file.with_name(f"{config.name}.folding.json")
+
+
+def result(found: "Folded", compared: "Heuristic", target: "Target", seconds: float) -> dict[str, Any]:
+    """The command's JSON, but for the evidence."""
+    from finn_build.folding.optimise import used
+
+    solution = found.solution
+    return {
+        "part": target.part,
+        "clock_mhz": target.clock_mhz,
+        "fps": round(target.fps(solution.cycles), 2),
+        "cycles_per_image": solution.cycles,
+        "resources": _whole(used(solution.cost)),
+        "budget": target.amounts,
+        "device": target.device,
+        "optimal": solution.optimal,
+        "gap": round(solution.gap, 6),
+        "area_gap": round(solution.area_gap, 6),
+        "search_seconds": round(solution.seconds, 1),
+        "seconds": round(seconds, 1),
+        "limit_fps": round(target.fps(found.limit_cycles), 2),
+        "heuristic": {
+            "fps": round(target.fps(compared.cycles), 2),
+            "cycles_per_image": compared.cycles,
+            "resources": _whole(used(compared.cost)),
+        },
+        "error": _errors(found),
+        "folding": found.folding,
+    }
+
+
+def _errors(found: "Folded") -> dict[str, dict[str, float | int]]:
+    """Error band of each cost model: relative, root mean square over its calibration points."""
+    from finn_build.folding.costs.fit import fits
+
+    return {
+        unit: {"points": fit.points, "LUT": round(fit.lut_error, 3), "FF": round(fit.ff_error, 3)}
+        for unit, fit in sorted(fits().items())
+    }
+
+
+def _whole(amounts: dict[str, float]) -> dict[str, int]:
+    return {name: round(amounts[name]) for name in KEYS}
+
+
+def _specialised(folder: Path, part: str) -> "ModelWrapper":
+    from finn_build.graph.specialise import specialise
+    from finn_build.graph.widths import minimise_widths
+    from finn_build.stages.files import CHILD
+    from finn_build.stages.inputs import load_graph
+
+    generic, _ = minimise_widths(load_graph(folder / "partition" / CHILD))
+    return specialise(generic, part)[0]
+
+
+def _copy(graph: "ModelWrapper") -> "ModelWrapper":
+    from qonnx.core.modelwrapper import ModelWrapper
+
+    from finn_build.adapter import quiet
+
+    with quiet():
+        return ModelWrapper(graph.model, make_deepcopy=True)
+
+
+def _draw_front(found: "Folded", target: "Target", folder: Path, tell: Any) -> None:
+    from finn_build.folding.pareto import draw, front, write_csv
+
+    points = front(found, target, lambda share: tell(0.8 + 0.2 * share))
+    write_csv(points, folder / "pareto.csv")
+    for kind in ("png", "svg"):
+        draw(points, target, folder / f"pareto.{kind}")
+
+
+def _tell(facts: dict[str, Any], found: "Folded", target: "Target", file: Path | None, front: Path | None) -> None:
+    from finn_build.folding.fold import slowest
+
+    output, solution = standard_output(), found.solution
+    proof = "proven optimal" if solution.optimal else f"at most {solution.gap:.1%} fewer cycles are possible"
+    if solution.gap == 0 and not solution.optimal:
+        proof = f"the rate is proven best; the area might be {solution.area_gap:.1%} smaller"
+    output.print(
+        f"{facts['fps']:,.0f} frames a second at {target.clock_mhz:g} MHz: {solution.cycles:,} cycles, set by "
+        f"{slowest(found.problem.choices, solution.options)}; {proof}; searched for {solution.seconds:.0f} s"
+    )
+    output.print(f"chip's own limit, were it as large as one likes: {facts['limit_fps']:,.0f} frames a second")
+    table = Table("resource", "optimum", "FINN's SetFolding", "budget", "chip", title=f"predicted for {target.part}")
+    table.add_row("FPS", f"{facts['fps']:,.0f}", f"{facts['heuristic']['fps']:,.0f}", "", "")
+    for name in KEYS:
+        rows = (facts["resources"], facts["heuristic"]["resources"], facts["budget"], facts["device"])
+        table.add_row(name, *(f"{row[name]:,}" for row in rows))
+    output.print(table)
+    nodes = Table("node", "cycles", "folding", "LUT", "FF", "BRAM18", "DSP", title="each node, and its model's error")
+    for choice, option in zip(found.problem.choices, solution.options, strict=True):
+        took = option.cost.to_json()
+        lut, ff = _band(choice.op, option.attributes)
+        said = " ".join(f"{name} {value}" for name, value in option.attributes.items() if name != "OutBytes")
+        nodes.add_row(
+            choice.name, f"{option.cycles:,}", said, f"{took['LUT']:,} ±{lut:.0%}", f"{took['FF']:,} ±{ff:.0%}",
+            f"{took['BRAM18']:,}", f"{took['DSP']:,}",
+        )  # fmt: skip
+    output.print(nodes)
+    for name, figures in PUBLISHED:
+        told = ", ".join(f"{amount:,} {key}" for key, amount in figures.items())
+        output.print(f"for comparison, placed by Vivado: {name}: {told}")
+    if file is not None:
+        output.print(f"folding in {file}")
+    if front is not None:
+        output.print(f"front in {front / 'pareto.csv'}, pareto.png and pareto.svg")
+
+
+def _band(op: str, said: Any) -> tuple[float, float]:
+    """Relative error of LUTs and flip-flops of the model of a node's logic."""
+    from finn_build.folding.costs.fit import fits
+
+    units = fits()
+    unit = op
+    if op == "MVAU":
+        unit = "multipliers in LUTs" if said.get("resType") == "lut" else "multipliers in DSPs"
+    found = units.get(unit)
+    return (found.lut_error, found.ff_error) if found is not None else (1.0, 1.0)

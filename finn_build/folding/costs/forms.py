@@ -1,0 +1,234 @@
+"""The form of each cost model: what LUTs and flip-flops grow with, and what block RAMs and DSPs are exactly.
+
+A module's LUTs and flip-flops are a sum of terms, each a count that its structure gives (bits of a word, multipliers,
+words of a memory) times a coefficient that `fit` finds, never negative. A unit is one form for one way of building it:
+a FIFO of shift registers and one in block RAM are two.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import gcd, log2
+from typing import Any
+
+from finn_build.folding.costs.cost import block_rams, lut_memory, sections
+from finn_build.resources.estimates import LARGEST_WEIGHT_BITS, mvu_lanes
+
+Size = Mapping[str, Any]
+Terms = tuple[Sequence[float], Sequence[float]]
+
+SHIFT_DEPTH = 33
+"""Deepest FIFO that FINN's fifo.sv always builds of shift registers."""
+NARROW, NARROW_SHIFT_DEPTH, LUT_MEMORY_DEPTH = 12, 64, 257
+"""Its further rules: narrow words shift up to 64 deep, memory is in LUTs up to 257 deep."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a module takes, up to coefficients.
+
+    Attributes:
+        unit: what is fitted together.
+        lut: terms of its LUTs.
+        ff: terms of its flip-flops.
+        bram18: exactly.
+        dsp: exactly.
+    """
+
+    unit: str
+    lut: Sequence[float]
+    ff: Sequence[float]
+    bram18: int = 0
+    dsp: int = 0
+
+
+def form(kind: str, size: Size) -> Form:
+    """The form of a module.
+
+    Args:
+        kind: as of a calibration point.
+        size: as of a calibration point.
+    """
+    return _FORMS[kind](size)
+
+
+def padded(bits: int) -> int:
+    """Bits of a stream: whole bytes."""
+    return -(-bits // 8) * 8
+
+
+def _fork(size: Size) -> Form:
+    bits = size["outputs"] * padded(size["width"])
+    return Form("DuplicateStreams", (size["outputs"], bits), (size["outputs"], bits))
+
+
+def _add(size: Size) -> Form:
+    bits = size["pe"] * size["bits"]
+    return Form("ElementwiseAdd", (1, bits), (1, bits))
+
+
+def _padding(size: Size) -> Form:
+    bits = size["simd"] * size["bits"]
+    return Form("FMPadding", (1, bits), (1, bits))
+
+
+def _converter(size: Size) -> Form:
+    # The shortest step that both words are multiples of is what the input is rotated by.
+    left, right = size["in_bits"], size["out_bits"]
+    step = gcd(left, right)
+    places_in, places_out = left // step, right // step
+    turned = left * log2(places_in) if places_out % places_in else 0.0
+    return Form(
+        "StreamingDataWidthConverter",
+        (1, left + right, turned, places_in + places_out),
+        (1, left + right, places_in + places_out),
+    )
+
+
+def _fifo(size: Size) -> Form:
+    width, depth = padded(size["width"]), size["depth"]
+    style = size.get("style", "auto")
+    if depth <= SHIFT_DEPTH or (style == "auto" and depth <= NARROW_SHIFT_DEPTH and width < NARROW):
+        return Form("FIFO of shift registers", (1, width * -(-depth // 33)), (1, width))
+    if style == "distributed" or (style == "auto" and depth <= LUT_MEMORY_DEPTH):
+        return Form("FIFO in LUTs", (20 + lut_memory(width, depth - 1) + width,), (40 + 2 * width,))
+    blocks, in_luts = 0, 0.0
+    for words in fifo_memory(depth):
+        if words > MOST_IN_LUTS:
+            blocks += block_rams(width, words)
+        else:
+            in_luts += lut_memory(width, words)
+    return Form("FIFO in block RAM", (1, width, in_luts), (1, width), bram18=blocks)
+
+
+MOST_IN_LUTS = 256
+"""Words up to which a part of a FIFO's memory is cheaper in LUTs."""
+
+
+def fifo_memory(depth: int) -> tuple[int, ...]:
+    """Words of each memory that fifo.sv allots: a power of two, or two of them."""
+    low = max(depth - 2, 1).bit_length()
+    if low > 9:
+        high = max(depth - 2 - 2 ** (low - 1), 0).bit_length()
+        if high < low - 1:
+            return (2 ** (low - 1), 2 ** max(high, 1))
+    return (2**low,)
+
+
+def window_depth(size: Size) -> int:
+    """Words of a sliding window's buffer: FINN's `get_buffer_depth` of its default style."""
+    kernel, stride, wide, folds = size["kernel"], size["stride"], size["size"], size["channels"] // size["simd"]
+    least = ((kernel - 1) * wide + kernel) * folds
+    early = max(0, stride - 1 - kernel**2) + max(0, (stride - 1) * wide - kernel**2)
+    return int(least + early * folds)
+
+
+def _window(size: Size) -> Form:
+    width, depth = size["simd"] * size["bits"], window_depth(size)
+    slides, folded = float(size["kernel"] > 1), float(size["channels"] > size["simd"])
+    in_luts = size["style"] == "distributed"
+    memory = width * -(-depth // 64) if in_luts else 0
+    address = log2(depth + 1)
+    return Form(
+        "ConvolutionInputGenerator",
+        (1, slides, folded, memory, slides * address),
+        (1, slides, width, width * float(in_luts), address),
+        bram18=0 if in_luts else block_rams(width, depth),
+    )
+
+
+MOST_LUT_BITS = 8192
+"""Bits up to which synthesis by itself keeps a memory that says nothing in LUTs."""
+
+
+def threshold_memories(size: Size) -> list[tuple[int, int]]:
+    """Width and depth of a lane's memory of each comparison stage."""
+    folds = size["channels"] // size["pe"]
+    return [(size["in_bits"], folds << stage) for stage in range(size["out_bits"])]
+
+
+def _threshold(size: Size) -> Form:
+    lanes, memories = size["pe"], threshold_memories(size)
+    trigger = size.get("block_depth", 0)
+    blocked = [(w, d) for w, d in memories if w * d > MOST_LUT_BITS or (trigger and d >= trigger)]
+    in_luts = lanes * sum(wide * -(-deep // 64) for wide, deep in memories if (wide, deep) not in blocked)
+    address = log2(size["channels"] // lanes)
+    # Each stage hands on its value, what was found so far and the channel, twice.
+    passed = lanes * len(memories) * (size["in_bits"] + size["out_bits"] + address)
+    return Form(
+        "Thresholding",
+        (1, passed, lanes * len(memories) * size["in_bits"], in_luts),
+        (1, passed, lanes * size["out_bits"], lanes * (len(memories) - len(blocked)) * size["in_bits"]),
+        bram18=lanes * sum(block_rams(wide, deep) for wide, deep in blocked),
+    )
+
+
+def _weights(size: Size) -> Form:
+    width, depth, style = padded(size["width"]), size["depth"], size["style"]
+    if style == "block":
+        blocks, behind = sections(width, depth)
+        return Form("weights in block RAM", (1, width, width * log2(behind)), (1, width), bram18=blocks)
+    return Form("weights in LUTs", (1, width, width * depth / 64), (1, width))
+
+
+def _core(size: Size) -> Form:
+    pe, simd, weight, act = size["pe"], size["simd"], size["weight_bits"], size["act_bits"]
+    total = accumulator_bits(size)
+    folds = size["mw"] // simd
+    # A vector is kept and replayed for every group of lanes.
+    replay = lut_memory(simd * act, max(folds, 2)) if size["mh"] > pe else 0.0
+    if size["multipliers"] == "lut":
+        plane = act + 1 + log2(simd)
+        return Form(
+            "multipliers in LUTs",
+            (1, pe * weight * simd * (act + 1), pe * weight * plane, pe * total, replay),
+            (1, pe * weight * plane, pe * total, simd * act),
+        )
+    lanes = mvu_lanes(weight, act, size.get("wide", LARGEST_WEIGHT_BITS))
+    blocks = -(-pe // lanes)
+    product = weight + act
+    return Form(
+        "multipliers in DSPs",
+        (1, blocks * simd, pe * (simd - 1) * product, pe * total, replay),
+        (1, blocks * simd, pe * (simd - 1) * product, pe * total, simd * act),
+        dsp=blocks * simd,
+    )
+
+
+def accumulator_bits(size: Size) -> int:
+    """Of a sum: as given, or of random weights."""
+    if "accumulator_bits" in size:
+        return int(size["accumulator_bits"])
+    return int(size["mw"] * 2 ** (size["weight_bits"] + size["act_bits"] - 2)).bit_length() + 1
+
+
+def _cam(size: Size) -> Form:
+    products, classes = size["pe"] * size["class_pe"], size["classes"]
+    sums = size.get("product_bits", 10) + int(size["channels"] - 1).bit_length()
+    maps = classes * size["size"] ** 2
+    # Class maps are kept twice, one frame being shown while the next is summed up.
+    blocks = 2 * block_rams(sums, maps) if sums * maps > MOST_LUT_BITS else 0
+    weights = classes * size["channels"]
+    return Form(
+        "ClassActivationMap",
+        (1, products, weights / 64),
+        (1, products),
+        bram18=blocks,
+        dsp=CAM_RESIZE_DSPS + products,
+    )
+
+
+CAM_RESIZE_DSPS = 3
+"""Of the reciprocal and the two interpolations."""
+
+_FORMS: Mapping[str, Callable[[Size], Form]] = {
+    "DuplicateStreams": _fork,
+    "ElementwiseAdd": _add,
+    "FMPadding": _padding,
+    "StreamingDataWidthConverter": _converter,
+    "StreamingFIFO": _fifo,
+    "ConvolutionInputGenerator": _window,
+    "Thresholding": _threshold,
+    "weights": _weights,
+    "core": _core,
+    "ClassActivationMap": _cam,
+}

@@ -1,0 +1,193 @@
+"""`finn-cam fold`: the best folding of a graph for a chip, beside FINN's heuristic under the same cost model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from qonnx.core.modelwrapper import ModelWrapper
+
+from finn_build.adapter import quiet
+from finn_build.errors import CheckFailed
+from finn_build.folding.automatic import set_folding
+from finn_build.folding.config import Folding, apply_folding, folding_of
+from finn_build.folding.costs.cost import Cost, total
+from finn_build.folding.costs.nodes import DMA, cost_of
+from finn_build.folding.optimise import Solution, cost_of_choice, fastest, fits, limit, smallest, used
+from finn_build.folding.problem import Choice, Option, Problem, as_folded, problem_of
+from finn_build.nodes.variants import CamBackend, choose_rtl
+from finn_build.resources.devices import device
+
+DMAS = DMA + DMA
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is folded for.
+
+    Attributes:
+        part: FPGA part.
+        clock_mhz: clock in MHz.
+        budget: share of each resource.
+    """
+
+    part: str
+    clock_mhz: float
+    budget: float
+
+    @property
+    def device(self) -> dict[str, int]:
+        """What the chip has."""
+        return device(self.part)
+
+    @property
+    def amounts(self) -> dict[str, int]:
+        """The most of each resource."""
+        return {name: int(amount * self.budget) for name, amount in self.device.items()}
+
+    def fps(self, cycles: int) -> float:
+        """Frames a second."""
+        return self.clock_mhz * 1e6 / cycles
+
+    def cycles(self, fps: float) -> int:
+        """Cycles from frame to frame that a rate leaves."""
+        return int(self.clock_mhz * 1e6 / fps)
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A best folding.
+
+    Attributes:
+        problem: that was solved.
+        solution: of it.
+        folding: of every node, as a folding file has it.
+        limit_cycles: the fewest cycles of any folding, were the chip as large as one likes.
+    """
+
+    problem: Problem
+    solution: Solution
+    folding: Folding
+    limit_cycles: int
+
+
+@dataclass(frozen=True)
+class Heuristic:
+    """FINN's SetFolding at the highest rate that stays within the budget, or at its lowest where none does.
+
+    Attributes:
+        cycles: from frame to frame.
+        cost: by the same cost model.
+        options: of each node.
+    """
+
+    cycles: int
+    cost: Cost
+    options: tuple[Option, ...]
+
+
+def fold(
+    specialised: ModelWrapper, target: Target, cam_backend: CamBackend, *, fps: float | None, seconds: float
+) -> Folded:
+    """Finds the fastest folding within the budget, or the smallest that reaches a rate.
+
+    Args:
+        specialised: not folded yet; its variants are chosen here, in place.
+        target: chip, clock and budget.
+        cam_backend: of the CAM block.
+        fps: frames a second to reach with the least area; None wants the most.
+        seconds: for the search.
+
+    Raises:
+        CheckFailed: nothing fits the budget; it names the resource that the smallest folding exceeds.
+    """
+    choose_rtl(specialised, cam_backend)
+    problem = problem_of(specialised, target.part, DMAS)
+    if fps is None:
+        solution = fastest(problem, target.amounts, target.device, seconds)
+    else:
+        solution = smallest(problem, target.cycles(fps), target.amounts, target.device, seconds)
+    if solution is None:
+        raise CheckFailed("fold", _why_not(problem, target, fps), "raise --budget, lower --fps or take a larger chip")
+    chosen = {
+        choice.name: dict(option.attributes) for choice, option in zip(problem.choices, solution.options, strict=True)
+    }
+    folding = complete(specialised, chosen)
+    return Folded(problem, solution, folding, limit(problem))
+
+
+def complete(specialised: ModelWrapper, chosen: Mapping[str, Mapping[str, Any]]) -> Folding:
+    """A folding with the attributes that nodes have beside those that were chosen."""
+    return {name: {**entry, **chosen.get(name, {})} for name, entry in folding_of(specialised).items()}
+
+
+def _why_not(problem: Problem, target: Target, fps: float | None) -> str:
+    roomy = {name: amount * 1000 for name, amount in target.device.items()}
+    if fps is not None and target.cycles(fps) < limit(problem):
+        return f"no folding reaches {fps:g} frames a second: the chip's own limit is {target.fps(limit(problem)):,.0f}"
+    most = max(o.cycles for choice in problem.choices for o in choice.options)
+    least = smallest(problem, most if fps is None else target.cycles(fps), roomy, target.device)
+    what = "no folding fits the budget"
+    if least is None:
+        return what
+    over = {n: a - target.amounts[n] for n, a in used(least.cost).items() if a > target.amounts[n]}
+    return what + "".join(f"; the smallest has {amount:,.0f} {name} too many" for name, amount in over.items())
+
+
+def heuristic(specialised: ModelWrapper, target: Target, cam_backend: CamBackend, problem: Problem) -> Heuristic:
+    """SetFolding's best: the highest rate at which all that it makes stays within the budget.
+
+    Args:
+        specialised: not folded, its variants as SpecializeLayers chose them.
+        target: chip, clock and budget.
+        cam_backend: of the CAM block.
+        problem: of the same graph.
+    """
+    least = limit(problem)
+    rates = sorted({o.cycles for choice in problem.choices if choice.op == "MVAU" for o in choice.options})
+    rates = [cycles for cycles in rates if cycles >= least]
+    low, high = 0, len(rates) - 1
+    best: Heuristic | None = None
+    while low <= high:
+        middle = (low + high) // 2
+        found = _set_folding(specialised, target, cam_backend, problem, rates[middle])
+        if fits(found.cost, target.amounts):
+            best, high = found, middle - 1
+        else:
+            low = middle + 1
+    return best or _set_folding(specialised, target, cam_backend, problem, rates[-1])
+
+
+def _set_folding(
+    specialised: ModelWrapper, target: Target, cam_backend: CamBackend, problem: Problem, cycles: int
+) -> Heuristic:
+    model, _ = set_folding(specialised, target.fps(cycles), target.clock_mhz)
+    choose_rtl(model, cam_backend)
+    with quiet():
+        options = tuple(as_folded(node, target.part) for node in model.graph.node)
+    return Heuristic(max(option.cycles for option in options), cost_of_choice(problem, options), options)
+
+
+def connected_cost(connected: ModelWrapper, part: str) -> dict[str, Cost]:
+    """What each node of a connected graph takes, with the FIFOs and converters that it has, by name."""
+    found = {}
+    with quiet():
+        for node in connected.graph.node:
+            cost = cost_of(node, None, part)
+            if cost is not None:
+                found[node.name] = cost
+    return found
+
+
+def folded_graph(specialised: ModelWrapper, folding: Folding) -> ModelWrapper:
+    """The specialised graph with a folding, checked as a file's would be."""
+    return apply_folding(specialised, folding, "the optimum")
+
+
+def sum_of(costs: Mapping[str, Cost]) -> Cost:
+    """Everything together."""
+    return total(costs.values())
+
+
+def slowest(choices: tuple[Choice, ...], options: tuple[Option, ...]) -> str:
+    """The node that sets the frame rate."""
+    return max(zip(choices, options, strict=True), key=lambda pair: pair[1].cycles)[0].name

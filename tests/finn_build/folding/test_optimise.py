@@ -1,0 +1,153 @@
+"""The optimum: nothing within the budget beats it, what cannot be built is said, and its folding is one that builds."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from graph_helpers import PART, chain
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from finn_build.errors import CheckFailed, UserError
+from finn_build.folding.config import apply_folding, lint_folding, read_folding, write_folding
+from finn_build.folding.costs.cost import Cost
+from finn_build.folding.costs.fit import calibration, fits, predict
+from finn_build.folding.evidence import evidence_file, folding_digest, read_evidence, write_evidence
+from finn_build.folding.fold import DMAS, Target, fold, heuristic
+from finn_build.folding.optimise import cost_of_choice, fastest, limit, used
+from finn_build.folding.optimise import fits as within
+from finn_build.folding.problem import problem_of
+from finn_build.graph.fifos import connect, set_safe_depths
+from finn_build.graph.specialise import specialise
+from finn_build.nodes.variants import choose_rtl
+from finn_build.resources.devices import BOARDS, device, part_of
+from finn_build.resources.slices import PACKING
+
+BUDGET = 0.2
+AREA_SLACK = 1.003
+
+
+@pytest.fixture(scope="module")
+def target() -> Target:
+    return Target(PART, 100.0, BUDGET)
+
+
+@pytest.fixture(scope="module")
+def found(target):
+    return fold(specialise(chain().generic, PART)[0], target, "rtl", fps=None, seconds=20.0)
+
+
+def area(cost: Cost) -> float:
+    whole = device(PART)
+    shares = sum(amount / whole[name] for name, amount in used(cost).items() if name != "slices")
+    return shares + cost.lut / 4 / PACKING / whole["slices"]
+
+
+def test_the_optimum_is_proven_and_within_the_budget(found, target) -> None:
+    assert found.solution.optimal
+    assert found.solution.gap == 0
+    assert within(found.solution.cost, target.amounts)
+    assert found.solution.cycles == max(option.cycles for option in found.solution.options)
+    # The budget binds: on the whole chip the network is faster, and never faster than its slowest node can be.
+    whole = fastest(found.problem, target.device, target.device)
+    assert limit(found.problem) <= whole.cycles < found.solution.cycles
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), changes=st.integers(1, 6))
+def test_no_perturbation_beats_the_optimum(found, target, seed: int, changes: int) -> None:
+    rng = random.Random(seed)
+    options = list(found.solution.options)
+    for index in rng.sample(range(len(options)), min(changes, len(options))):
+        options[index] = rng.choice(found.problem.choices[index].options)
+    cost = cost_of_choice(found.problem, options)
+    cycles = max(option.cycles for option in options)
+    if within(cost, target.amounts):
+        assert cycles >= found.solution.cycles
+        if cycles == found.solution.cycles:
+            assert area(cost) * AREA_SLACK >= area(found.solution.cost)
+
+
+def test_a_rate_is_reached_with_the_least_area(found, target) -> None:
+    rate = target.fps(found.solution.cycles) / 3
+    small = fold(specialise(chain().generic, PART)[0], target, "rtl", fps=rate, seconds=20.0)
+    assert target.fps(small.solution.cycles) >= rate
+    assert area(small.solution.cost) < area(found.solution.cost)
+
+
+def test_what_cannot_be_is_told_in_one_line(target) -> None:
+    with pytest.raises(CheckFailed, match="no folding reaches 1e\\+08 frames a second: the chip's own limit is"):
+        fold(specialise(chain().generic, PART)[0], target, "rtl", fps=1e8, seconds=20.0)
+    tiny = Target(PART, 100.0, 0.01)
+    with pytest.raises(CheckFailed, match=r"no folding fits the budget; the smallest has .* slices too many"):
+        fold(specialise(chain().generic, PART)[0], tiny, "rtl", fps=None, seconds=20.0)
+
+
+def test_the_heuristic_is_never_better_under_the_same_model(found, target) -> None:
+    compared = heuristic(specialise(chain().generic, PART)[0], target, "rtl", found.problem)
+    assert found.solution.cycles <= compared.cycles
+
+
+def test_the_folding_is_legal_read_back_and_connects(found, tmp_path: Path) -> None:
+    model = specialise(chain().generic, PART)[0]
+    choose_rtl(model, "rtl")
+    path = tmp_path / "folding.json"
+    write_folding(path, found.folding)
+    lint_folding(model, read_folding(path), path.name)
+    folded = apply_folding(model, read_folding(path), path.name)
+    converters = sum(
+        link.source is not None and link.target is not None
+        and found.solution.options[link.source].lanes_out != found.solution.options[link.target].lanes_in
+        for link in found.problem.links
+    )  # fmt: skip
+    connected = connect(set_safe_depths(folded)[0], PART)
+    made = sum(node.op_type.startswith("StreamingDataWidthConverter") for node in connected.graph.node)
+    assert made == converters
+
+
+def test_a_larger_chip_is_no_slower(found, target) -> None:
+    for board in ("Ultra96-V2", "KV260", "ZCU104"):
+        part = part_of(board)
+        assert device(part)["LUT"] > device(PART)["LUT"]
+    with pytest.raises(UserError, match="one of PYNQ-Z1, PYNQ-Z2"):
+        part_of("Arty")
+    assert part_of("pynqz2") == BOARDS["PYNQ-Z2"]
+
+
+def test_predictions_meet_the_calibration_points() -> None:
+    units = fits()
+    assert len(calibration()) >= 60
+    for point in calibration():
+        cost = predict(point.kind, point.size)
+        assert cost.dsp == point.took["DSP"], point
+        unit = units[point.form.unit]
+        # A point lies within three times its unit's error, or a few LUTs.
+        assert abs(cost.lut - point.took["LUT"]) <= max(3 * unit.lut_error * point.took["LUT"], 15), point
+        assert abs(cost.ff - point.took["FF"]) <= max(3 * unit.ff_error * point.took["FF"], 15), point
+
+
+def test_dsps_are_as_the_lanes_pack() -> None:
+    size = {"mw": 288, "mh": 32, "pe": 8, "simd": 12, "weight_bits": 5, "act_bits": 5, "multipliers": "dsp"}
+    assert predict("core", size).dsp == 3 * 12
+    assert predict("core", {**size, "multipliers": "lut"}).dsp == 0
+
+
+def test_evidence_is_of_one_folding(found, tmp_path: Path) -> None:
+    file = tmp_path / "net.folding.json"
+    write_evidence(file, found.folding, {"simulation": {"interval_cycles": 100}})
+    assert evidence_file(file).name == "net.evidence.json"
+    assert read_evidence(file, found.folding)["simulation"] == {"interval_cycles": 100}
+    write_evidence(file, found.folding, {"synthesis": {"LUT": 1}})
+    assert read_evidence(file, found.folding)["simulation"] == {"interval_cycles": 100}
+    other = json.loads(json.dumps(found.folding))
+    name = next(name for name in other if "PE" in other[name])
+    other[name]["PE"] += 1
+    assert folding_digest(other) != folding_digest(found.folding)
+    assert read_evidence(file, other) == {"synthesis": None, "simulation": None}
+
+
+def test_problem_counts_the_dmas(found) -> None:
+    model = specialise(chain().generic, PART)[0]
+    choose_rtl(model, "rtl")
+    assert problem_of(model, PART, DMAS).fixed == DMAS
