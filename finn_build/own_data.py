@@ -80,8 +80,8 @@ def survey(folder: Path, tell: Callable[[float], None]) -> Survey:
     for number, path in enumerate(paths):
         shorter.append(min(read_picture(path, 8)[1:]))
         tell((number + 1) / len(paths))
-    counts = [sum(len(pictures) for pictures in part) for part in (train, test)]
-    return Survey(folder, names, *counts, round(statistics.median(shorter)), own is not None)
+    learnt, tested_with = (sum(len(pictures) for pictures in part) for part in (train, test))
+    return Survey(folder, names, learnt, tested_with, round(statistics.median(shorter)), own is not None)
 
 
 def config_text(found: Survey, checkpoint: str, path: str, size: int | None = None, epochs: int | None = None) -> str:

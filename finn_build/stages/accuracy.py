@@ -1,6 +1,7 @@
 """Stage `accuracy`: float, quantised and integer accuracy on the test images, where there is a data set."""
 
 from pathlib import Path
+from typing import Any
 
 from finn_build.report.classes import MOST_KEPT
 from finn_build.report.schema import check
@@ -32,7 +33,7 @@ def measure_accuracy(
     if trained is not None and compiled is not None:
         apart, limit = round(abs(trained - compiled), 6), max(MOST_APART, round(1 / found.images, 6))
         checks.append(check("integer accuracy off the quantised one", apart, "<=", limit, unit="of the images"))
-    facts = {"dataset": found.dataset, "split": found.split, "images": found.images, **found.accuracy}
+    facts: dict[str, Any] = {"dataset": found.dataset, "split": found.split, "images": found.images, **found.accuracy}
     if len(found.labels) <= MOST_KEPT:
         facts |= {"labels": found.labels, "confusion": found.confusion["integer"].tolist()}
     return StageResult(checks=tuple(checks), facts={"accuracy": facts})

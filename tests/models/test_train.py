@@ -29,7 +29,7 @@ def test_a_killed_training_ends_as_an_unbroken_one(tmp_path: Path) -> None:
     kills = [(0.0, [1, 2, 4]), (0.0, [int(rng.integers(1, 16))]), (1e9, [3, 6, 7])]
     driver = Path(__file__).with_name("resume_driver.py")
     command = [sys.executable, str(driver), str(tmp_path), json.dumps(kills)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=280)
     killed = -signal.SIGKILL
     assert json.loads(done.stdout) == [0, killed, killed, killed, 0, killed, 0, killed, killed, killed, 0]
     unbroken = json.loads((tmp_path / "unbroken/result.json").read_text())
