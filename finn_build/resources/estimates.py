@@ -1,25 +1,20 @@
-"""Cycles and resources of every node: FINN's estimates, with multipliers counted as the RTL packs them.
+"""Cycles and resources of every node: FINN's cycles, and what the calibrated cost models say of LUTs, flip-flops, block
+RAMs and DSPs.
 
-FINN takes ⌈PE/4⌉·SIMD DSPs for a matrix-vector unit. On DSP48E1 a weight of W bits and an activation of A bits pack
-`lanes = 1 + ⌊(25 − W) / (W + A − 1)⌋` along PE, so the unit has ⌈PE/lanes⌉·SIMD (measured by synthesis).
+FINN's own figures leave the logic of most operators out, and take ⌈PE/4⌉·SIMD DSPs for any matrix-vector unit; they
+stand in where an operator has no model here.
 """
 
 from dataclasses import dataclass
 
 from onnx import NodeProto
-from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from finn_build.adapter import quiet
 from finn_build.folding.rules import generic_op
 from finn_build.graph.walk import attributes
-
-COMPLETE_LUT = ("StreamingFIFO", "StreamingDataWidthConverter", "ConvolutionInputGenerator")
-"""Operators whose LUT estimate covers logic too. For the others FINN says 0, or counts memories alone."""
-
-LARGEST_WEIGHT_BITS = 25
-"""Width of the multiplier's wide input."""
+from finn_build.resources.slices import slices
 
 
 @dataclass(frozen=True)
@@ -33,8 +28,9 @@ class NodeEstimate:
         pe: lanes along the output, None where the node has none.
         simd: lanes along the input, likewise.
         cycles: from frame to frame.
-        lut: LUTs; None where FINN says 0 because it has no estimate.
-        lut_is_lower_bound: whether the LUTs of the node's logic are not counted.
+        lut: LUTs; None where nobody has an estimate.
+        ff: flip-flops; likewise.
+        modelled: whether a calibrated model says so; FINN's figures leave logic out.
         bram18: block RAMs of 18 Kb.
         dsp: DSP48E1.
     """
@@ -46,7 +42,8 @@ class NodeEstimate:
     simd: int | None
     cycles: int
     lut: int | None
-    lut_is_lower_bound: bool
+    ff: int | None
+    modelled: bool
     bram18: int
     dsp: int
 
@@ -74,19 +71,20 @@ class Estimate:
 
     @property
     def totals(self) -> dict[str, int | None]:
-        """LUT, FF, BRAM18, DSP and slices; None where nothing estimates them."""
+        """LUT, FF, BRAM18, DSP, and slices as a placement of a published design packed them."""
+        lut, ff = sum(node.lut or 0 for node in self.nodes), sum(node.ff or 0 for node in self.nodes)
         return {
-            "LUT": sum(node.lut or 0 for node in self.nodes),
-            "FF": None,
+            "LUT": lut,
+            "FF": ff,
             "BRAM18": sum(node.bram18 for node in self.nodes),
             "DSP": sum(node.dsp for node in self.nodes),
-            "slices": None,
+            "slices": slices(lut, ff),
         }
 
     @property
     def lower_bounds(self) -> list[str]:
         """Totals that are at least what is stated, and may be more."""
-        return ["LUT"] if any(node.lut_is_lower_bound for node in self.nodes) else []
+        return [] if all(node.modelled for node in self.nodes) else ["LUT", "FF", "slices"]
 
 
 def estimate(model: ModelWrapper, part: str, clock_mhz: float) -> Estimate:
@@ -104,28 +102,28 @@ def estimate(model: ModelWrapper, part: str, clock_mhz: float) -> Estimate:
 
 
 def _estimate_node(node: NodeProto, part: str) -> NodeEstimate:
-    instance, values, op = getCustomOp(node), attributes(node), generic_op(node)
-    figures = instance.node_res_estimation(part)
-    dsp = int(figures["DSP"])
-    if op == "MVAU" and values.get("resType") != "lut":
-        weight_bits, activation_bits = (
-            DataType[values[name]].bitwidth() for name in ("weightDataType", "inputDataType")
-        )
-        dsp = -(-int(values["PE"]) // mvu_lanes(weight_bits, activation_bits)) * int(values["SIMD"])
+    # The models import this package for the chip's figures.
+    from finn_build.folding.costs.nodes import cost_of
+
+    instance, values = getCustomOp(node), attributes(node)
+    cost = cost_of(node, None, part)
+    if cost is not None:
+        found = cost.to_json()
+        lut, ff, bram18, dsp = (found[name] for name in ("LUT", "FF", "BRAM18", "DSP"))
+    else:
+        figures = instance.node_res_estimation(part)
+        lut, ff = round(figures["LUT"]) or None, None
+        bram18, dsp = int(figures["BRAM_18K"]), int(figures["DSP"])
     return NodeEstimate(
         name=node.name,
-        op=op,
+        op=generic_op(node),
         backend=node.op_type.rpartition("_")[2],
         pe=int(values["PE"]) if "PE" in values else None,
         simd=int(values["SIMD"]) if "SIMD" in values else None,
         cycles=int(instance.get_exp_cycles()),
-        lut=round(figures["LUT"]) or (0 if op in COMPLETE_LUT else None),
-        lut_is_lower_bound=op not in COMPLETE_LUT,
-        bram18=int(figures["BRAM_18K"]),
+        lut=lut,
+        ff=ff,
+        modelled=cost is not None,
+        bram18=bram18,
         dsp=dsp,
     )
-
-
-def mvu_lanes(weight_bits: int, activation_bits: int, wide: int = LARGEST_WEIGHT_BITS) -> int:
-    """Multiplications in one DSP48E1: `1 + ⌊(25 − W) / (W + A − 1)⌋`; `wide` is 27 for a DSP48E2."""
-    return 1 + (wide - weight_bits) // (weight_bits + activation_bits - 1)

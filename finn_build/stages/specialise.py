@@ -118,6 +118,7 @@ def _facts(connected: Any, hardware: HardwareSpec, budget: float) -> dict[str, A
                 # FINN says 0 of what only hands words on: it has no figure.
                 "cycles": node.cycles or None,
                 "LUT": node.lut,
+                "FF": node.ff,
                 "BRAM18": node.bram18,
                 "DSP": node.dsp,
             }

@@ -11,7 +11,7 @@ from math import gcd, log2
 from typing import Any
 
 from finn_build.folding.costs.cost import block_rams, lut_memory, sections
-from finn_build.resources.estimates import LARGEST_WEIGHT_BITS, mvu_lanes
+from finn_build.resources.lanes import LARGEST_WEIGHT_BITS, mvu_lanes
 
 Size = Mapping[str, Any]
 Terms = tuple[Sequence[float], Sequence[float]]

@@ -6,7 +6,9 @@ from finn_build.errors import UserError
 from finn_build.folding.automatic import set_folding
 from finn_build.graph.specialise import specialise
 from finn_build.resources.devices import KEYS, device
-from finn_build.resources.estimates import estimate, mvu_lanes
+from finn_build.resources.estimates import estimate
+from finn_build.resources.lanes import mvu_lanes
+from finn_build.resources.slices import slices
 
 
 def test_the_chip() -> None:
@@ -33,23 +35,23 @@ def test_estimates_follow_the_folding() -> None:
     slowest = max(fast.nodes, key=lambda node: node.cycles)
     assert (fast.bottleneck, fast.cycles_per_image) == (slowest.name, slowest.cycles)
     assert fast.totals["DSP"] > slow.totals["DSP"] > 0
-    assert fast.totals["FF"] is None
-    assert fast.totals["slices"] is None
-    assert fast.lower_bounds == ["LUT"]
+    assert fast.totals["FF"] > slow.totals["FF"] > 0
+    assert fast.totals["slices"] == slices(fast.totals["LUT"], fast.totals["FF"]) > fast.totals["LUT"] / 4
+    assert fast.lower_bounds == []
     for node in fast.nodes:
         instance = getCustomOp(next(n for n in folded.graph.node if n.name == node.name))
         if node.op == "MVAU":
             lanes = 2 if node.name == "MVAU_rtl_0" else 4  # INT4 weights; the image has 8 bits
             assert node.dsp == -(-node.pe // lanes) * node.simd
-            assert node.lut_is_lower_bound
-            assert node.lut is None
+            assert node.modelled
+            assert node.lut > 4 * node.pe * node.simd
         assert node.cycles == instance.get_exp_cycles()
         assert node.backend in ("rtl", "hls")
 
 
 def test_totals_are_sums() -> None:
     found = estimate(specialise(chain().generic, PART)[0], PART, 50.0)
-    for key, attribute in (("LUT", "lut"), ("BRAM18", "bram18"), ("DSP", "dsp")):
+    for key, attribute in (("LUT", "lut"), ("FF", "ff"), ("BRAM18", "bram18"), ("DSP", "dsp")):
         assert found.totals[key] == sum(getattr(node, attribute) or 0 for node in found.nodes)
     cam = next(node for node in found.nodes if node.op == "ClassActivationMap")
     assert cam.lut is not None
