@@ -92,7 +92,7 @@ class Forms:
         if self._fcam is not None:
             for method, maps in self._fcam.of_images(boxed.images).items():
                 found["quantised", method] = Heat(maps, found["quantised", "cam"].logits)
-        return {**found, **self._hardware(boxed)}
+        return {**found, **self.hardware(boxed)}
 
     def _software(self, boxed: Boxed, arithmetic: Arithmetic, method: str) -> Heat:
         maps, logits = [], []
@@ -125,7 +125,13 @@ class Forms:
             found = compute_maps(network, network.last_block, to_input(images), known, classes=labels.tolist())
             return found.maps, found.logits
 
-    def _hardware(self, boxed: Boxed) -> dict[FormName, Heat]:
+    def hardware(self, boxed: Boxed) -> dict[FormName, Heat]:
+        """The heatmaps of the integer graph with the block's numpy model and with its C++, and of the tap's decoder.
+
+        Raises:
+            CheckFailed: a packet's logits or class are not the integer graph's, or the C++ answers otherwise than the
+                numpy model.
+        """
         answers = self._graph.run(boxed.images)
         tap, logits = answers["tap"].astype(np.uint8), answers["logits"]
         head, layout = self._head, self._spec.layout

@@ -18,6 +18,7 @@ from cam_postproc.errors import CamError
 from cam_postproc.hls.csim import CamCsim, build_library, compile_cpp, find_ap_types, find_compiler
 from cam_postproc.hls.golden import write_golden
 from cam_postproc.hls.sources import fold_weights, pack_bank, write_sources
+from cam_postproc.reference import heatmap_float64
 from cam_postproc.spec import NO_GATE, CamSpec
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="C simulation needs g++")
@@ -348,7 +349,10 @@ def blocks(draw):
 
 
 def check_block(block, seed, synthetic, cache_dir):
-    """Random, constant and extreme frames, random registers: exact against the specification."""
+    """Random, constant and extreme frames back to back, random registers and banks: exact against the specification.
+
+    The specification in turn stays within a level of float64.
+    """
     spec = block.spec
     rng = np.random.default_rng(seed)
     weight, bias = synthetic.head(spec, seed)
@@ -360,7 +364,34 @@ def check_block(block, seed, synthetic, cache_dir):
     select = [None if rng.random() < 0.5 else int(rng.integers(spec.classes)) for _ in tap]
     gate = [int(rng.choice([NO_GATE, int(np.median(free.logits)), 2**31 - 1], p=[0.6, 0.3, 0.1])) for _ in tap]
     simulation = CamCsim(block, weight, bias, cache_dir)
-    assert_equal(simulation.run(tap, select=select, gate=gate), expect(spec, tap, weight, bias, select, gate))
+    frames = expect(spec, tap, weight, bias, select, gate)
+    bank = [0] * len(tap)
+    if block.runtime_weights:
+        other = synthetic.head(spec, seed + 1)
+        simulation.load_bank(1, *other)
+        bank = rng.integers(0, 2, len(tap)).tolist()
+        second = expect(spec, tap, *other, select, gate)
+        frames = [(first, last)[chosen] for first, last, chosen in zip(frames, second, bank, strict=True)]
+    assert_equal(simulation.run(tap, select=select, gate=gate, bank=bank), frames)
+    for frame in frames:
+        if not frame.gated[0]:
+            exact = heatmap_float64(spec, frame.maps[0][frame.shown_classes[0]])
+            assert np.abs(frame.heatmaps[0] - exact).max() <= spec.heatmap_error_bound < 1
+
+
+SAMPLE = (
+    # The widest ranges of everything that is a width, on the largest map; two banks.
+    CamBlock(
+        CamSpec(16, 16, 512, 2, 8, 8, 224, 224, bias_bits=32), pe=16, storage="maps", runtime_weights=True, out_bytes=8
+    ),
+    # A map that no size is a multiple of, and the smallest types; top-k.
+    CamBlock(CamSpec(7, 7, 16, 7, 2, 2, 96, 96, sampling="top-left", shown=2), pe=2, class_pe=7, storage="tap"),
+)
+
+
+@pytest.mark.parametrize("block", SAMPLE, ids=["widest", "smallest"])
+def test_a_sample_of_the_space_equals_the_specification(block, synthetic, cache_dir):
+    check_block(block, 4, synthetic, cache_dir)
 
 
 @pytest.mark.verify
@@ -373,13 +404,14 @@ def test_the_whole_space_equals_the_specification(block, seed, synthetic, tmp_pa
 
 
 @pytest.mark.verify
-def test_a_frame_of_resnet8_takes_at_most_2_ms(synthetic, cache_dir):
+def test_a_frame_of_resnet8_takes_at_most_2_ms(synthetic, cache_dir, bar):
     weight, bias = synthetic.head(RESNET8, 1)
     tap = synthetic.tap(RESNET8, 1, 200)
     simulation = CamCsim(choose_block(RESNET8), weight, bias, cache_dir)
     times = []
     for _ in range(5):
-        start = time.perf_counter()
+        # Processor time: what a core of one's own would take, however busy this machine is.
+        start = time.process_time()
         simulation.run(tap)
-        times.append((time.perf_counter() - start) / len(tap))
-    assert min(times) <= 2e-3
+        times.append((time.process_time() - start) / len(tap))
+    bar("C simulation of a frame of resnet8_5w5a, ms", round(1e3 * min(times), 3), "<=", 2)
