@@ -16,6 +16,8 @@ DMA = Cost(lut=900, ff=1300, bram18=2)
 """An allowance for each of the two DMAs, which are HLS: nothing here synthesises them."""
 
 Values = Mapping[str, Any]
+DEFAULTS: Values = {"PE": 1, "SIMD": 1}
+"""Of FINN's nodes before they are folded."""
 
 
 def modules_of(node: NodeProto, changes: Values | None = None) -> list[tuple[str, dict[str, Any]]]:
@@ -26,7 +28,7 @@ def modules_of(node: NodeProto, changes: Values | None = None) -> list[tuple[str
         changes: attributes in place of those that it has.
     """
     make = _MODULES.get(generic_op(node))
-    return make({**attributes(node), **(changes or {})}) if make is not None else []
+    return make({**DEFAULTS, **attributes(node), **(changes or {})}) if make is not None else []
 
 
 def cost_of(node: NodeProto, changes: Values | None = None, part: str = "xc7z020") -> Cost | None:
