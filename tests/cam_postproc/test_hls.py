@@ -293,6 +293,32 @@ def test_the_example_of_the_page_runs(synthetic, tmp_path, monkeypatch):
     assert (tmp_path / "cam" / "golden.txt").is_file()
 
 
+def test_the_page_script_and_sources_agree(synthetic, tmp_path):
+    page = (Path(csim_module.__file__).parent / "README.md").read_text()
+    told = dict(re.findall(r"^\| (0x\w+) \| ([a-z ]+) \|", page, re.M))
+    block = CamBlock(RESNET8, pe=4, runtime_weights=True)
+    sources = {path.name: path.read_text() for path in write_sources(block, None, None, tmp_path)}
+    offsets = dict(re.findall(r"s_axilite port=(\w+) offset=(0x\w+)", sources["cam_top.cpp"]))
+    names = {"class_select": "class select", "gate": "gate", "active_bank": "active bank", "build_id": "build id"}
+    assert {offset: names.get(port, "banks") for port, offset in offsets.items()} == told
+    # What the script names is there, and the top that it sets is the header's.
+    script = sources["run_hls.tcl"]
+    named = re.findall(r"^add_files (?:-tb )?(\S+)", script, re.M)
+    write_golden(
+        block,
+        synthetic.tap(RESNET8, 1, 1),
+        np.zeros((1, 1080), np.uint8),
+        tmp_path,
+        banks=np.zeros(2 * block.bank_words, np.uint32),
+    )
+    assert named == ["cam_top.cpp", "cam_tb.cpp", "golden.txt"]
+    assert all((tmp_path / name).is_file() for name in named)
+    (top,) = re.findall(r"^set_top (\w+)", script, re.M)
+    assert f"void {top}(" in sources["cam_top.h"]
+    steps = ["csim_design", "csynth_design", "cosim_design", "export_design"]
+    assert [word for word in script.split() if word in steps] == steps
+
+
 def test_storage_is_the_smaller_one_in_block_rams():
     ten_maps = storage_memory(RESNET8, 1, "maps")
     assert (ten_maps.bram18, ten_maps.bits) == (2, 2 * 640 * 17)
