@@ -62,7 +62,7 @@ lint: setup ## ruff, mypy (strict) and the import contract
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-verify: setup ## the full bars of each issue (long); writes build/verify.json
+verify: setup setup-board ## the full bars of each issue (long); writes build/verify.json
 	@$(BIN)/pytest -q -m verify $(ARGS)
 
 bench: setup ## images a second of training and inference, as ratios to float PyTorch; writes build/bench.json
