@@ -9,7 +9,8 @@ from typing import Any
 from qonnx.core.modelwrapper import ModelWrapper
 
 from finn_build.errors import CheckFailed
-from finn_build.graph.fifos import BypassFifo, Depths, connect, set_safe_depths
+from finn_build.graph import fifos as between
+from finn_build.graph.fifos import BypassFifo, Depths
 from finn_build.graph.walk import computed_inputs
 from finn_build.streams.bypass import bypass_fifos
 from finn_build.streams.depths import FifoDepths, find_depths
@@ -91,8 +92,8 @@ def connect_with_least_depths(
         UserError: a depth that the chip's block RAM cannot hold.
         CheckFailed: the depths that are given deadlock: the branch, the FIFO and the depth that it needs.
     """
-    safe, _ = set_safe_depths(specialised, given, place, part)
-    preview = connect(safe, part)
+    safe, _ = between.set_safe_depths(specialised, given, place, part)
+    preview = between.connect(safe, part)
     streams = stream_graph(preview)
     kept = {name: fifo.depth for name, fifo in streams.fifos.items() if _is_given(fifo, given)}
     if kept:
@@ -105,8 +106,8 @@ def connect_with_least_depths(
         whole = {name: streams.fifos[name].depth for name in bypass_fifos(streams)}
         found = FifoDepths(found.depths | whole, found.run, found.full_interval_cycles, found.runs)
     nodes = node_depths(preview, found.depths)
-    final, bypasses = set_safe_depths(specialised, nodes, place, part)
-    return ConnectedDepths(final, connect(final, part), found, streams, nodes, bypasses)
+    final, bypasses = between.set_safe_depths(specialised, nodes, place, part)
+    return ConnectedDepths(final, between.connect(final, part), found, streams, nodes, bypasses)
 
 
 def _is_given(fifo: Fifo, given: Depths) -> bool:
