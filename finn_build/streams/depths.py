@@ -111,7 +111,12 @@ class _Search:
         # A run is given up after as long as the even one took, and two frames.
         self._limit = paced.cycles + 2 * full
         while not self._keeps_up({}):
-            self._depths |= {fifo.name: 2 * self._depths[fifo.name] for fifo in self._free}
+            if self._frames <= FRAMES:
+                # The first gaps may be a cycle longer than the steady ones.
+                self._frames += FRAMES
+                self._limit += FRAMES * full
+            else:
+                self._depths |= {fifo.name: 2 * self._depths[fifo.name] for fifo in self._free}
 
     def result(self) -> FifoDepths:
         wanted = [fifo for fifo in self._free if self._depths[fifo.name] > self._floor(fifo)]
