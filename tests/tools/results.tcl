@@ -60,6 +60,9 @@ proc reset_run {run} {
 }
 
 proc launch_runs {run option jobs} {
+	if {[run_property PROGRESS $run] eq "100%"} {
+		refuse "\[Vivado 12-1088\] Run '$run' is complete; it has to be reset before it is launched again"
+	}
 	set log [file join [run_folder $run] runme.log]
 	if {[fault synth_error]} {
 		spit $log "INFO: \[Synth 8-7075\] Helper process launched\nERROR: \[Synth 8-439\] module 'cam_maps' not found \[StreamingDataflowPartition_1.v:96\]\nERROR: \[Common 17-69\] Command failed: Synthesis failed - please see the console or run log file for details\n"
