@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from finn_build.bars import bars_to_show, clean_commit
 from finn_build.cache.digest import value_digest
 from finn_build.cache.key import tool_versions
@@ -16,8 +18,9 @@ from finn_build.localisation_report import read_localisation
 from finn_build.package.build import publish_package
 from finn_build.report.files import write_report
 from finn_build.report.schema import NOT_SHOWN, NOT_SHOWN_BY_VIVADO, Report, Stage, Verification
+from finn_build.report.simulated import Simulation, Synthesis
 from finn_build.report.verdict import failures, verdict
-from finn_build.rtl.record import KINDS, read_record
+from finn_build.rtl.record import Kind, read_record
 from finn_build.runner import Runner
 
 REPORT_JSON, REPORT_HTML, VERIFY_JSON = "report.json", "report.html", "verify.json"
@@ -97,10 +100,17 @@ def _routed(facts: dict[str, Any]) -> bool:
 
 def _recorded(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     """What `simulate` and `synth` found of the code as it now is; of two simulations the longer one."""
-    simulation, synthesis = (read_record(folder, kind) for kind in KINDS)
-    found = {} if synthesis is None else {"synthesis": synthesis}
-    if simulation is not None and simulation["images"] > (facts.get("simulation", {}).get("images") or 0):
-        found["simulation"] = simulation
+    found: dict[str, Any] = {}
+    parts: dict[Kind, type[Simulation] | type[Synthesis]] = {"simulation": Simulation, "synthesis": Synthesis}
+    for kind, part in parts.items():
+        try:
+            found[kind] = part.model_validate(read_record(folder, kind))
+        except ValidationError:
+            # There is none, or one that another version of this program wrote: it can be made again.
+            continue
+    short = facts.get("simulation", {}).get("images") or 0
+    if "simulation" in found and (found["simulation"].images or 0) <= short:
+        del found["simulation"]
     return found
 
 

@@ -8,7 +8,6 @@ from finn_build.cache.digest import path_digest
 from finn_build.cache.store import write_atomically
 
 Kind = Literal["simulation", "synthesis"]
-KINDS: tuple[Kind, ...] = ("simulation", "synthesis")
 FOLDER = "rtl"
 
 

@@ -5,6 +5,7 @@ import json
 import pytest
 from small_accelerator import PACKET_BYTES, golden_set, small_code
 
+from finn_build.conclude import _recorded
 from finn_build.config import CamSettings, HardwareSpec
 from finn_build.report.html import render_html
 from finn_build.report.schema import Report
@@ -83,3 +84,15 @@ def test_a_record_of_other_code_is_never_shown(tmp_path):
     (code / "memblock.dat").write_text("1\n")
     path.write_text(json.dumps(["damaged"]))
     assert read_record(tmp_path, "simulation") is None
+
+
+def test_the_longer_simulation_is_shown_and_a_record_of_another_version_is_not(result, tmp_path):
+    (tmp_path / "codegen").mkdir()
+    short = result.facts
+    assert _recorded(tmp_path, short) == {}
+    write_record(tmp_path, "simulation", {**short["simulation"], "images": 100})
+    assert _recorded(tmp_path, short)["simulation"].images == 100
+    write_record(tmp_path, "simulation", {**short["simulation"], "images": IMAGES})
+    assert _recorded(tmp_path, short) == {}
+    write_record(tmp_path, "simulation", {**short["simulation"], "images": 100, "colour": "blue"})
+    assert _recorded(tmp_path, short) == {}
