@@ -230,6 +230,36 @@ def test_scoring_a_folder_of_maps(tmp_path):
     assert not read_score_map(maps, "a/one.jpg").any()
 
 
+@pytest.mark.parametrize(
+    ("raw", "accuracy"),
+    [
+        (np.full((8, 8), 7.0), 0.0),  # constant: zeros, whose box is [0, 0, 0, 0]
+        (np.full((8, 8), -3, np.int32), 0.0),
+        (np.full((SIZE, SIZE), np.nan, np.float32), 0.0),
+        (np.array([[np.inf, 0.0], [0.0, 0.0]]), 0.0),
+        (
+            np.ones((SIZE, SIZE)),
+            0.5,
+        ),  # a score map already, everywhere full: the whole image, which is one of the boxes
+        (
+            np.where(np.indices((SIZE, SIZE)).min(axis=0) < 0, 0, np.arange(SIZE) - 300.0),
+            0.5,
+        ),  # all negative: min-maxed
+    ],
+    ids=["constant", "constant below 0", "nan", "inf", "saturated", "negative"],
+)
+def test_maps_that_tell_nothing_find_nothing(raw, accuracy, tmp_path):
+    metadata = write_metadata(tmp_path / "meta")
+    whole = "a/one.jpg,0,0,447,111\nb/two.jpg,50,60,150,160\n"
+    (metadata / "localization.txt").write_text(whole)
+    for name in ("a/one.jpg.npy", "b/two.jpg.npy"):
+        (tmp_path / "maps" / name).parent.mkdir(parents=True, exist_ok=True)
+        np.save(tmp_path / "maps" / name, raw)
+    report = score_folder(tmp_path / "maps", metadata, threshold_step=0.05)
+    assert report["MaxBoxAcc"] == accuracy
+    assert np.isfinite(report["curve"]["accuracy"]).all()
+
+
 def test_scoring_masks(tmp_path):
     metadata = write_metadata(tmp_path / "meta", boxes=False)
     images = {"m1.png": np.zeros((8, 8)), "m2.png": np.zeros((8, 8)), "i.png": np.zeros((8, 8))}
