@@ -242,7 +242,7 @@ def test_scoring_a_folder_of_maps(tmp_path):
             0.5,
         ),  # a score map already, everywhere full: the whole image, which is one of the boxes
         (
-            np.where(np.indices((SIZE, SIZE)).min(axis=0) < 0, 0, np.arange(SIZE) - 300.0),
+            np.tile(np.arange(SIZE) - 300.0, (SIZE, 1)),
             0.5,
         ),  # all negative: min-maxed
     ],
