@@ -84,7 +84,7 @@ def simulate(
     else:
         _tell(found, output)
         output.print(
-            f"the stream model predicts latency {predicted['latency_cycles']:,} and interval "
+            f"the stream model predicts latency {predicted['latency_cycles'] or 0:,} and interval "
             f"{predicted['interval_cycles'] or 0:,}, without pauses"
         )
         if trace is not None:
