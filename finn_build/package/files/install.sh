@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Puts this package to work on the board: checks what it needs, links the notebook, runs the self-test.
 # Usage, in the package's folder on the board:  sudo ./install.sh
+# shellcheck disable=SC1091  # files of the board's image
 set -euo pipefail
 cd "$(dirname "$0")"
 
