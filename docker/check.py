@@ -121,13 +121,16 @@ def clear(folder: Path) -> None:
 
 
 def copy(arguments: str, state: State) -> None:
-    """COPY of files, several into a folder."""
+    """COPY of files, several into a folder, and of folders."""
     *sources, target = shlex.split(expand(arguments, state.variables))
     place = state.root / target.lstrip("/")
     for source in sources:
         end = place / Path(source).name if target.endswith("/") else place
         end.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(PROJECT / source, end)
+        if (PROJECT / source).is_dir():
+            shutil.copytree(PROJECT / source, end, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(PROJECT / source, end)
 
 
 def run(arguments: str, state: State, given: Mapping[str, str]) -> str | None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finn_build.cache.digest import file_digest, folder_digest, value_digest
+from finn_build.cache.key import tool_versions
+from finn_build.cache.source import source_digests
 from finn_build.errors import CheckFailed, ToolFailed
 from finn_build.package.bitfile import BUILD_MARK, PACKET_MARK
 from finn_build.package.manifest import CAM_BLOCK
@@ -84,6 +86,8 @@ class VendorBuild:
         self.steps = Steps(self.work)
         self._tell = tell
         self._common = {"tools": tools.version, "part": made_of.part, "clock": repr(made_of.clock_mhz)}
+        # FINN's scripts, headers and RTL library come from its wheel.
+        self._common["finn-plus"] = tool_versions()["finn-plus"]
 
     def probe(self) -> None:
         """Asks Vivado for the chip, the board, the IP and the licences, with a design of one register.
@@ -133,6 +137,8 @@ class VendorBuild:
         cpp = sources.hls_nodes(graph)
         parts = self._common | self._after(*(f"hls/{name}" for name in cpp))
         parts |= {"graph": file_digest(self.made_of.graph), "sources": folder_digest(self.made_of.nodes)}
+        # The script is made in the step: what makes it counts.
+        parts |= source_digests("finn_build.vendor.sources") | source_digests("finn_build.adapter.stitch")
 
         def work(folder: Path) -> None:
             rtl = [str(node.name) for node in graph.graph.node if node.name not in cpp]
@@ -176,6 +182,7 @@ class VendorBuild:
             marks={PACKET_MARK: self.made_of.packet_bytes, BUILD_MARK: int(self.made_of.build_id, 16)},
         ).script()
         parts = self._common | self._after("stitch") | {"script": value_digest(script)}
+        parts |= {f"commit of {entry.name}": entry.commit for entry in dependencies()}
         wanted = [f"{TOP}.hwh", "facts.txt"]
         place = self.steps.run("design", parts, wanted, lambda folder: self._vivado(folder, script))
         self._tell(0.3)

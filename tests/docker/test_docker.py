@@ -143,7 +143,9 @@ def test_the_check_reads_the_dockerfile_as_docker_does(check: ModuleType) -> Non
     assert words.count("RUN") == 3
     assert words[-1] == "ENTRYPOINT"
     copied = [name for keyword, given in steps if keyword == "COPY" for name in given.split()[:-1]]
-    assert all((ROOT / name).is_file() for name in copied), copied
+    assert all((ROOT / name).exists() for name in copied), copied
+    ignored = (ROOT / "docker" / "Dockerfile.dockerignore").read_text().splitlines()
+    assert all(f"!{name}" in ignored for name in copied), ignored
 
 
 def test_the_check_runs_each_step_and_stops_at_the_first_that_fails(
