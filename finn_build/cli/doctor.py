@@ -11,6 +11,7 @@ from pathlib import Path
 from finn_build.cache.key import tool_versions
 from finn_build.cli.build import JsonOption
 from finn_build.cli.console import standard_output
+from finn_build.emulation.board import BOARD_PYTHON
 from finn_build.environment import data_folder, default_build_folder, deps_folder
 from finn_build.errors import UserError
 from finn_build.vendor.deps import missing
@@ -112,6 +113,13 @@ def _data() -> Finding:
     return Finding("data sets", found, False, False, remedy)
 
 
+def _emulated_board() -> Finding:
+    if not BOARD_PYTHON.is_file():
+        remedy = "finn-cam emulate runs the board's driver in it; run make setup-board"
+        return Finding("emulated board", "no .venv-board", False, False, remedy)
+    return Finding("emulated board", _first_line([str(BOARD_PYTHON), "--version"]), True, False, "")
+
+
 def _vendor_tools() -> Finding:
     remedy = f"wanted for the bitfile alone: {EDITION}; {DISK}; or make docker-build"
     try:
@@ -151,6 +159,7 @@ LOOKS: tuple[Callable[[], Finding], ...] = (
     _data,
     _vendor_tools,
     _vendor_deps,
+    _emulated_board,
     _vendor_disk,
     _tool("docker", ["--version"], False, "wanted for the Docker flow alone"),
 )
