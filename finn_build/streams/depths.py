@@ -115,6 +115,8 @@ class _Search:
                 # The first gaps may be a cycle longer than the steady ones.
                 self._frames += FRAMES
                 self._limit += FRAMES * full
+            elif all(self._depths[fifo.name] > 4 * fifo.words for fifo in self._free):
+                break
             else:
                 self._depths |= {fifo.name: 2 * self._depths[fifo.name] for fifo in self._free}
 
