@@ -53,7 +53,8 @@ def emulate(
 
     require_board_environment()
     with stages.running():
-        options = BuildOptions(out=out, data=data, untrained=untrained, report=False, skip=SKIPPED)
+        # The data set is for the images alone: measuring accuracy on it is another command's.
+        options = BuildOptions(out=out, untrained=untrained, report=False, skip=SKIPPED)
         folder = build_all(chosen, options, stages).folder
         stages.started("emulate", fault or "self-test", [])
         result, first = _run(chosen, folder, found, images, fault, rtl, data)
