@@ -21,6 +21,7 @@ from models.train_loss import loss_of
 from models.train_recipe import new_optimizer
 
 PLAIN = "float PyTorch"
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,13 @@ class Steps:
         spec, recipe: of the config.
         data: at least one batch of images.
         variant: how it computes.
+        clock: that its parts are timed by.
     """
 
-    def __init__(self, spec: ModelSpec, recipe: TrainSpec, data: Dataset, variant: Variant) -> None:
-        self.recipe, self.variant = recipe, variant
+    def __init__(
+        self, spec: ModelSpec, recipe: TrainSpec, data: Dataset, variant: Variant, clock: Clock = time.perf_counter
+    ) -> None:
+        self.recipe, self.variant, self.clock = recipe, variant, clock
         torch.manual_seed(recipe.seed)
         self.network = channels_last(build_network(spec, len(data.names)))
         images = to_input(data.images[: recipe.batch_size])
@@ -93,13 +97,13 @@ class Steps:
 
     @contextmanager
     def _timed(self, part: str) -> Iterator[None]:
-        start = time.perf_counter()
+        start = self.clock()
         yield
-        self.spent[part] = self.spent.get(part, 0.0) + time.perf_counter() - start
+        self.spent[part] = self.spent.get(part, 0.0) + self.clock() - start
 
 
 def training_speeds(
-    spec: ModelSpec, recipe: TrainSpec, data: Dataset, rounds: int, tell: Callable[[str], None]
+    spec: ModelSpec, recipe: TrainSpec, data: Dataset, rounds: int, tell: Callable[[str], None], clock: Clock
 ) -> dict[str, Speed]:
     """Images a second of each variant, by name; ratios are to plain float PyTorch in float32.
 
@@ -108,13 +112,14 @@ def training_speeds(
         data: images to train on.
         rounds: how often each variant takes its turn, two steps at a time.
         tell: told what is prepared.
+        clock: seconds of the wall, or of the process where the machine has other work too.
     """
     contestants: dict[str, tuple[Callable[[], object], int]] = {}
     for name, variant in VARIANTS.items():
         tell(name)
         steps = Steps(spec, recipe, data, variant)
         contestants[name] = (lambda steps=steps: steps.run(2)), 2 * recipe.batch_size  # type: ignore[misc]
-    return race(contestants, PLAIN, rounds)
+    return race(contestants, PLAIN, rounds, clock)
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,14 @@ class Profile:
 
 
 def profile_epoch(
-    spec: ModelSpec, recipe: TrainSpec, data: Dataset, name: str, images: int, steps: int = 6, most: int = 8
+    spec: ModelSpec,
+    recipe: TrainSpec,
+    data: Dataset,
+    name: str,
+    images: int,
+    clock: Clock = time.perf_counter,
+    steps: int = 6,
+    most: int = 8,
 ) -> Profile:
     """Times the parts of training steps, then looks into one with PyTorch's profiler.
 
@@ -143,12 +155,13 @@ def profile_epoch(
         spec, recipe, data: see `training_speeds`.
         name: of the variant.
         images: of a whole epoch.
+        clock: see `training_speeds`.
         steps: how many are timed.
         most: how many operators are named.
     """
     from torch.profiler import ProfilerActivity, profile
 
-    runner = Steps(spec, recipe, data, VARIANTS[name])
+    runner = Steps(spec, recipe, data, VARIANTS[name], clock)
     runner.run(2)
     runner.spent.clear()
     runner.run(steps)

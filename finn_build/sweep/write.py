@@ -74,7 +74,7 @@ def write_plot(figures: Sequence[Figures], title: str, path: Path) -> None:
         axes.set_xlabel(COSTS[cost])
         axes.set_ylabel("accuracy on held-out images, %" if number % 3 == 0 else "")
         axes.grid(alpha=0.3)
-        axes.margins(x=0.15)
+        axes.margins(x=0.22)
     if shown:
         figure.axes[0].legend(loc="lower right")
     buffer = io.BytesIO()
