@@ -1,6 +1,7 @@
 """`finn-cam fold`: the best folding of a config's network for a chip, with proof and beside FINN's heuristic."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
@@ -50,7 +51,7 @@ def fold(
         folder: Path = build_all(chosen, options, stages).folder
         from finn_build.folding.config import write_folding
         from finn_build.folding.evidence import read_evidence
-        from finn_build.folding.fold import Target, heuristic
+        from finn_build.folding.fold import Target, heuristic, next_step, weight_memories
         from finn_build.folding.fold import fold as search
 
         target = Target(part, clock or chosen.hardware.clock_mhz, budget or chosen.folding.budget)
@@ -62,11 +63,16 @@ def fold(
         compared = heuristic(graph, target, chosen.cam.backend, found.problem)
         tell(0.8)
         file = folding_file(chosen)
+        step, memories = next_step(found, target), weight_memories(graph, found)
         if write:
             write_folding(file, found.folding)
         if pareto:
             _draw_front(found, target, folder, tell)
     facts = {"config": chosen.name, **result(found, compared, target, monotonic() - begin)}
+    facts["next_step"] = None if step is None else {"fps": round(target.fps(step[0]), 2), "limited_by": step[1]}
+    facts["memories"] = [
+        {"node": m.node, "bits": m.bits, "BRAM18": m.bram18, "efficiency": round(m.efficiency, 3)} for m in memories
+    ]
     facts["evidence"] = read_evidence(file, found.folding)
     if as_json:
         print(json.dumps(facts))
@@ -80,7 +86,7 @@ def folding_file(config: Config) -> Path:
     return config.folding.file or config.file.with_name(f"{config.name}.folding.json")
 
 
-def result(found: "Folded", compared: "Heuristic", target: "Target", seconds: float) -> dict[str, Any]:
+def result(found: "Folded", compared: "Heuristic | None", target: "Target", seconds: float) -> dict[str, Any]:
     """The command's JSON, but for the evidence."""
     from finn_build.folding.optimise import used
 
@@ -99,7 +105,9 @@ def result(found: "Folded", compared: "Heuristic", target: "Target", seconds: fl
         "search_seconds": round(solution.seconds, 1),
         "seconds": round(seconds, 1),
         "limit_fps": round(target.fps(found.limit_cycles), 2),
-        "heuristic": {
+        "heuristic": None
+        if compared is None
+        else {
             "fps": round(target.fps(compared.cycles), 2),
             "cycles_per_image": compared.cycles,
             "resources": _whole(used(compared.cost)),
@@ -163,22 +171,33 @@ def _tell(facts: dict[str, Any], found: "Folded", target: "Target", file: Path |
         f"{slowest(found.problem.choices, solution.options)}; {proof}; searched for {solution.seconds:.0f} s"
     )
     output.print(f"chip's own limit, were it as large as one likes: {facts['limit_fps']:,.0f} frames a second")
+    step = facts["next_step"]
+    if step is not None:
+        names = " or ".join(step["limited_by"]) or "several resources together"
+        output.print(f"the next step up, {step['fps']:,.0f} frames a second, wants more of {names}")
     table = Table("resource", "optimum", "FINN's SetFolding", "budget", "chip", title=f"predicted for {target.part}")
-    table.add_row("FPS", f"{facts['fps']:,.0f}", f"{facts['heuristic']['fps']:,.0f}", "", "")
+    compared = facts["heuristic"]
+    table.add_row("FPS", f"{facts['fps']:,.0f}", f"{compared['fps']:,.0f}" if compared else "none fits", "", "")
     for name in KEYS:
-        rows = (facts["resources"], facts["heuristic"]["resources"], facts["budget"], facts["device"])
-        table.add_row(name, *(f"{row[name]:,}" for row in rows))
+        rows = (facts["resources"], compared["resources"] if compared else {}, facts["budget"], facts["device"])
+        table.add_row(name, *(f"{row[name]:,}" if row else "" for row in rows))
     output.print(table)
     nodes = Table("node", "cycles", "folding", "LUT", "FF", "BRAM18", "DSP", title="each node, and its model's error")
     for choice, option in zip(found.problem.choices, solution.options, strict=True):
         took = option.cost.to_json()
         lut, ff = _band(choice.op, option.attributes)
-        said = " ".join(f"{name} {value}" for name, value in option.attributes.items() if name != "OutBytes")
+        said = _said(option.attributes)
         nodes.add_row(
             choice.name, f"{option.cycles:,}", said, f"{took['LUT']:,} ±{lut:.0%}", f"{took['FF']:,} ±{ff:.0%}",
             f"{took['BRAM18']:,}", f"{took['DSP']:,}",
         )  # fmt: skip
     output.print(nodes)
+    if facts["memories"]:
+        held = Table("weights of", "bits", "BRAM18", "filled", title="memories of weights in block RAM")
+        for memory in facts["memories"]:
+            row = (f"{memory['bits']:,}", f"{memory['BRAM18']:,}", f"{memory['efficiency']:.0%}")
+            held.add_row(memory["node"], *row)
+        output.print(held)
     for name, figures in PUBLISHED:
         told = ", ".join(f"{amount:,} {key}" for key, amount in figures.items())
         output.print(f"for comparison, placed by Vivado: {name}: {told}")
@@ -188,7 +207,15 @@ def _tell(facts: dict[str, Any], found: "Folded", target: "Target", file: Path |
         output.print(f"front in {front / 'pareto.csv'}, pareto.png and pareto.svg")
 
 
-def _band(op: str, said: Any) -> tuple[float, float]:
+def _said(chosen: Mapping[str, Any]) -> str:
+    """A folding in short: PE×SIMD of a matrix-vector unit, the lanes of anything else, then words."""
+    words = [str(value) for value in chosen.values() if isinstance(value, str)]
+    lanes = [str(chosen[name]) for name in ("PE", "SIMD", "ClassPE") if name in chosen]
+    blocks = chosen.get("depth_trigger_bram")
+    return " ".join(["×".join(lanes), *words, *([f"block from {blocks}"] if blocks else [])])
+
+
+def _band(op: str, said: Mapping[str, Any]) -> tuple[float, float]:
     """Relative error of LUTs and flip-flops of the model of a node's logic."""
     from finn_build.folding.costs.fit import fits
 

@@ -7,13 +7,15 @@ from typing import Any
 from qonnx.core.modelwrapper import ModelWrapper
 
 from finn_build.adapter import quiet
-from finn_build.errors import CheckFailed
+from finn_build.errors import CheckFailed, UserError
 from finn_build.folding.automatic import set_folding
 from finn_build.folding.config import Folding, apply_folding, folding_of
 from finn_build.folding.costs.cost import Cost, total
-from finn_build.folding.costs.nodes import DMA, cost_of
+from finn_build.folding.costs.nodes import DMA, bits, cost_of
 from finn_build.folding.optimise import Solution, cost_of_choice, fastest, fits, limit, smallest, used
 from finn_build.folding.problem import Choice, Option, Problem, as_folded, problem_of
+from finn_build.folding.program import Program
+from finn_build.graph.walk import attributes
 from finn_build.nodes.variants import CamBackend, choose_rtl
 from finn_build.resources.devices import device
 
@@ -72,7 +74,7 @@ class Folded:
 
 @dataclass(frozen=True)
 class Heuristic:
-    """FINN's SetFolding at the highest rate that stays within the budget, or at its lowest where none does.
+    """FINN's SetFolding at the highest rate that stays within the budget.
 
     Attributes:
         cycles: from frame to frame.
@@ -133,7 +135,7 @@ def _why_not(problem: Problem, target: Target, fps: float | None) -> str:
     return what + "".join(f"; the smallest has {amount:,.0f} {name} too many" for name, amount in over.items())
 
 
-def heuristic(specialised: ModelWrapper, target: Target, cam_backend: CamBackend, problem: Problem) -> Heuristic:
+def heuristic(specialised: ModelWrapper, target: Target, cam_backend: CamBackend, problem: Problem) -> Heuristic | None:
     """SetFolding's best: the highest rate at which all that it makes stays within the budget.
 
     Args:
@@ -141,6 +143,9 @@ def heuristic(specialised: ModelWrapper, target: Target, cam_backend: CamBackend
         target: chip, clock and budget.
         cam_backend: of the CAM block.
         problem: of the same graph.
+
+    Returns:
+        None where nothing that it makes is legal and within the budget.
     """
     least = limit(problem)
     rates = sorted({o.cycles for choice in problem.choices if choice.op == "MVAU" for o in choice.options})
@@ -149,12 +154,17 @@ def heuristic(specialised: ModelWrapper, target: Target, cam_backend: CamBackend
     best: Heuristic | None = None
     while low <= high:
         middle = (low + high) // 2
-        found = _set_folding(specialised, target, cam_backend, problem, rates[middle])
+        try:
+            found = _set_folding(specialised, target, cam_backend, problem, rates[middle])
+        except UserError:
+            # At a low rate SetFolding leaves units narrower than FINN allows.
+            high = middle - 1
+            continue
         if fits(found.cost, target.amounts):
             best, high = found, middle - 1
         else:
             low = middle + 1
-    return best or _set_folding(specialised, target, cam_backend, problem, rates[-1])
+    return best
 
 
 def _set_folding(
@@ -186,6 +196,65 @@ def folded_graph(specialised: ModelWrapper, folding: Folding) -> ModelWrapper:
 def sum_of(costs: Mapping[str, Cost]) -> Cost:
     """Everything together."""
     return total(costs.values())
+
+
+def next_step(found: Folded, target: Target) -> tuple[int, list[str]] | None:
+    """The next faster cycle count that occurs, and the resources each of which alone, without a budget, would allow it.
+
+    Returns:
+        None where the folding is as fast as any; no names where one resource alone does not suffice.
+    """
+    faster = [
+        option.cycles
+        for choice in found.problem.choices
+        for option in choice.options
+        if found.limit_cycles <= option.cycles < found.solution.cycles
+    ]
+    if not faster:
+        return None
+    program = Program(found.problem, max(faster))
+    names = []
+    for name, amount in target.device.items():
+        eased = {**target.amounts, name: amount * 1000}
+        if not program.solve(eased, target.device, STEP_SECONDS, least=False, relaxed=True).impossible:
+            names.append(name)
+    return max(faster), names
+
+
+STEP_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class WeightMemory:
+    """A unit's weights in block RAM: how much of it they fill."""
+
+    node: str
+    bits: int
+    bram18: int
+
+    @property
+    def efficiency(self) -> float:
+        """Share of its bits that hold weights."""
+        return self.bits / (self.bram18 * BRAM18_BITS)
+
+
+BRAM18_BITS = 18 * 1024
+
+
+def weight_memories(specialised: ModelWrapper, found: Folded) -> list[WeightMemory]:
+    """Those of the folding that lie in block RAM."""
+    memories = []
+    nodes = {node.name: node for node in specialised.graph.node}
+    for choice, option in zip(found.problem.choices, found.solution.options, strict=True):
+        if choice.op != "MVAU" or option.attributes["ram_style"] != "block":
+            continue
+        get = attributes(nodes[choice.name])
+        memories.append(WeightMemory(choice.name, _weight_bits(get), round(option.cost.bram18)))
+    return memories
+
+
+def _weight_bits(get: Mapping[str, Any]) -> int:
+    return int(get["MW"] * get["MH"] * bits(get["weightDataType"]))
 
 
 def slowest(choices: tuple[Choice, ...], options: tuple[Option, ...]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
 
+from finn_build.errors import CheckFailed
 from finn_build.folding.costs.cost import Cost, total
 from finn_build.folding.problem import Link, Option, Problem
 from finn_build.folding.program import AREA_GAP, Amounts, Program
@@ -17,6 +18,8 @@ from finn_build.resources.slices import FLIPFLOPS, LUTS, PACKING
 SLACK = 1e-6
 SHARE_OF_AREA = 0.35
 """Of the time, which is kept for the least area."""
+LEAST_SHARE = 0.2
+"""Of the time, that each target is given however late it is."""
 LEAP = 1.03
 """How much slower the next target is where one could be neither solved nor refuted in its time."""
 
@@ -80,6 +83,9 @@ def fastest(problem: Problem, budget: Amounts, device: Amounts, seconds: float =
 
     Returns:
         None where nothing fits, however slow.
+
+    Raises:
+        CheckFailed: nothing was found, nor proven impossible, in the time.
     """
     begin = monotonic()
     targets = _targets(problem)
@@ -95,7 +101,7 @@ def fastest(problem: Problem, budget: Amounts, device: Amounts, seconds: float =
     at, refuted, proven = low, low, True
     while at < len(targets):
         program = Program(problem, targets[at])
-        answer = program.solve(budget, device, left() * 0.5, least=False)
+        answer = program.solve(budget, device, max(left() * 0.5, seconds * LEAST_SHARE), least=False)
         if answer.options is not None:
             break
         proven = proven and answer.impossible
@@ -104,6 +110,9 @@ def fastest(problem: Problem, budget: Amounts, device: Amounts, seconds: float =
         while not answer.impossible and at < len(targets) - 1 and targets[at] < targets[refuted] * LEAP:
             at += 1
     else:
+        if not proven:
+            what = f"no folding was found in {seconds:g} s, nor a proof that there is none"
+            raise CheckFailed("fold", what, "raise --seconds")
         return None
     smaller = program.solve(budget, device, max(left(), seconds * SHARE_OF_AREA), least=True)
     options = smaller.options or answer.options

@@ -62,16 +62,14 @@ class Link:
         source: index of a node, or None.
         target: likewise.
         bits: of an element.
-        elements: of an image.
-        whole: whether the FIFO in it holds a whole image, because it bypasses other layers.
+        bypassed: elements that the FIFO in it holds while the layers that it bypasses fill; 0 on a chain.
         equal: whether both sides have to have as many lanes: no converter may stand there.
     """
 
     source: int | None
     target: int | None
     bits: int
-    elements: int
-    whole: bool
+    bypassed: int
     equal: bool
 
     def cost(self, left: int, right: int) -> Cost:
@@ -82,7 +80,7 @@ class Link:
         return self._fifo(left, whole=False) + converter + self._fifo(right)
 
     def _fifo(self, lanes: int, whole: bool = True) -> Cost:
-        depth = max(CHAIN_DEPTH, self.elements // lanes) if self.whole and whole else CHAIN_DEPTH
+        depth = max(CHAIN_DEPTH, self.bypassed // lanes) if self.bypassed and whole else CHAIN_DEPTH
         return _fifo(lanes * self.bits, depth)
 
 
@@ -229,6 +227,15 @@ def _no_dearer(one: Cost, other: Cost) -> bool:
     return one.lut <= other.lut and one.ff <= other.ff and one.bram18 <= other.bram18 and one.dsp <= other.dsp
 
 
+BYPASS_ROWS = 6
+"""Rows of a map that wait beside two 3×3 convolutions, while foldings are compared; a build computes it to the word."""
+
+
+def _bypassed(model: ModelWrapper, tensor: str) -> int:
+    shape = model.get_tensor_shape(tensor)
+    return int(prod(shape) * min(1.0, BYPASS_ROWS / shape[1])) if len(shape) == 4 else int(prod(shape))
+
+
 def _links(model: ModelWrapper) -> Iterator[Link]:
     from finn_build.graph.fifos import set_safe_depths
 
@@ -245,12 +252,9 @@ def _links(model: ModelWrapper) -> Iterator[Link]:
                 index[before.name] if before is not None else None,
                 index[node.name],
                 int(model.get_tensor_datatype(tensor).bitwidth()),
-                int(prod(model.get_tensor_shape(tensor))),
-                before is not None and (node.name, before.name) in bypasses,
+                _bypassed(model, tensor) if before is not None and (node.name, before.name) in bypasses else 0,
                 pooled,
             )
         for tensor in node.output:
             if not consumers(model, tensor):
-                size = int(prod(model.get_tensor_shape(tensor)))
-                bits = int(model.get_tensor_datatype(tensor).bitwidth())
-                yield Link(index[node.name], None, bits, size, False, False)
+                yield Link(index[node.name], None, int(model.get_tensor_datatype(tensor).bitwidth()), 0, False)

@@ -86,6 +86,8 @@ def test_what_cannot_be_is_told_in_one_line(target) -> None:
 
 def test_the_heuristic_is_never_better_under_the_same_model(found, target) -> None:
     compared = heuristic(specialise(chain().generic, PART)[0], target, "rtl", found.problem)
+    assert compared is not None
+    assert within(compared.cost, target.amounts)
     assert found.solution.cycles <= compared.cycles
 
 

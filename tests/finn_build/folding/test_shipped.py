@@ -1,0 +1,35 @@
+"""The shipped foldings: each config names its own, and evidence is of the folding that lies beside it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from finn_build.config import config_names, load_config
+from finn_build.environment import configs_folder
+from finn_build.folding.config import read_folding
+from finn_build.folding.evidence import KINDS, SUFFIX, evidence_file, folding_digest
+
+FOLDINGS = sorted(configs_folder().glob("*.folding.json"))
+
+
+@pytest.mark.parametrize("path", FOLDINGS, ids=lambda path: path.name)
+def test_a_folding_belongs_to_its_config(path: Path) -> None:
+    name = path.name.removesuffix(".folding.json")
+    assert name in config_names()
+    assert load_config(name).folding.file == path
+    folding = read_folding(path)
+    assert any("resType" in entry for entry in folding.values())
+
+
+@pytest.mark.parametrize("path", sorted(configs_folder().glob(f"*{SUFFIX}")), ids=lambda path: path.name)
+def test_evidence_is_of_the_folding_beside_it(path: Path) -> None:
+    folding = path.with_name(path.name.removesuffix(SUFFIX) + ".folding.json")
+    assert evidence_file(folding) == path
+    found = json.loads(path.read_text())
+    assert found["folding"] == folding_digest(read_folding(folding)), "the folding has changed: make its evidence again"
+    assert set(found) - {"folding"} <= set(KINDS)
+    simulation = found.get("simulation")
+    if simulation is not None:
+        assert simulation["mismatches"] == 0
+        assert simulation["images"] >= 2
