@@ -107,6 +107,8 @@ def _estimate_node(node: NodeProto, part: str) -> NodeEstimate:
 
     instance, values = getCustomOp(node), attributes(node)
     cost = cost_of(node, None, part)
+    lut: int | None
+    ff: int | None
     if cost is not None:
         found = cost.to_json()
         lut, ff, bram18, dsp = (found[name] for name in ("LUT", "FF", "BRAM18", "DSP"))
