@@ -180,7 +180,8 @@ class TrainSpec(Table):
     """The beta distribution's parameter of mixup (Zhang et al., arXiv:1710.09412); 0 for none."""
     precision: Literal["float32", "bfloat16"] = "float32"
     fuse: bool = False
-    """Let torch.compile fuse the element-wise work once the quantisers are on: about twice as fast, needs g++; one process only."""
+    """Let torch.compile fuse the element-wise work once the quantisers are on: about twice as fast; needs g++, and one
+    process alone."""
     held_out: int = Field(default=0, ge=0)
     """Training images kept apart to choose by; the test set is only reported on."""
     seed: int = Field(default=0, ge=0)
