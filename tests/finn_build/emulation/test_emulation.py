@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Board  # type: ignore[import-not-found]
+from board_helpers import Board
 from PIL import Image
 
 from cam_postproc.arithmetic import run_cam
