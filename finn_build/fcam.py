@@ -74,7 +74,7 @@ def train_fcam(
         tell(done, f"epoch {now.epoch + 1}/{now.epochs} loss: {losses}", now.step == now.steps)
 
     decoders, seconds = train_decoders(
-        features_of(network), identity_of(network), learnt, recipe, folder, on_progress=on_progress
+        features_of(network, recipe.seeds_from), identity_of(network), learnt, recipe, folder, on_progress=on_progress
     )
     count = torch.get_num_threads()
     facts = DecoderFacts(

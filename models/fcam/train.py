@@ -14,7 +14,7 @@ from torch import Tensor
 from models.datasets.dataset import Dataset
 from models.evaluate import to_input
 from models.fcam.decoder import KINDS, Decoder, Kind, Shape
-from models.fcam.features import Frozen
+from models.fcam.features import Frozen, Method
 from models.fcam.losses import affinities, crf_loss, partial_cross_entropy, size_loss
 from models.fcam.seeds import draw_seeds
 from models.tensors import restore
@@ -28,6 +28,7 @@ class Recipe:
     """How decoders are trained; what the paper says unless noted.
 
     Args:
+        seeds_from: the method whose maps seeds are drawn from; the paper tries several.
         epochs, batch_size, learning_rate, momentum, weight_decay: of SGD; the rate falls to 0 by a cosine.
         foreground, background: seeds of an image and step.
         share: n%, of an image's pixels that count as background.
@@ -42,6 +43,7 @@ class Recipe:
         seed: of weights and draws.
     """
 
+    seeds_from: Method = "layercam"
     epochs: int = 10
     batch_size: int = 32
     learning_rate: float = 0.05

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from cam_postproc.methods import compute_maps
 from models.datasets.dataset import Dataset
 from models.errors import ModelError
 from models.evaluate import to_input
@@ -16,7 +17,7 @@ from models.fcam.features import Features, features_of
 from models.fcam.losses import affinities, crf_loss, log_barrier, partial_cross_entropy, size_loss
 from models.fcam.seeds import UNKNOWN, draw_seeds
 from models.fcam.train import Recipe, train_decoders
-from models.network import QuantResNet, build_network, initialise_untrained
+from models.network import Arithmetic, QuantResNet, build_network, initialise_untrained
 from models.spec import Groups, ModelSpec
 
 SIZE = 16
@@ -117,7 +118,7 @@ def test_the_barrier_is_a_logarithm_and_its_tangent() -> None:
 
 def test_features_are_the_networks_own(network: QuantResNet) -> None:
     images = to_input(squares(3)[0].images)
-    features = features_of(network)(images, torch.tensor([0, 1, 1]))
+    features = features_of(network, "cam")(images, torch.tensor([0, 1, 1]))
     assert [tuple(x.shape) for x in features.maps] == [(3, 16, 8, 8), (3, 8, 16, 16)]
     logits, tap = network(images)
     assert torch.equal(features.maps[0], tap)
@@ -125,6 +126,12 @@ def test_features_are_the_networks_own(network: QuantResNet) -> None:
     # A class's map averages to its logit.
     means = features.cam.mean(dim=(1, 2))
     assert torch.allclose(means, logits[torch.arange(3), [0, 1, 1]], atol=1e-5)
+    with network.computing(Arithmetic.TRAINING):
+        layer = compute_maps(network, network.last_block, images, "layercam", classes=[0, 1, 1]).maps
+    found = features_of(network)(images, torch.tensor([0, 1, 1])).cam
+    assert found is not None
+    # Up to the number of pixels that the pooling divides by.
+    assert np.allclose(found.numpy(), 64 * layer, atol=1e-5)
 
 
 def test_each_decoder_sees_what_it_is_named_after() -> None:
