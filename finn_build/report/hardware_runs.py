@@ -24,14 +24,14 @@ def _simulation(found: Simulation, hardware: Hardware | None) -> dict[str, Any]:
     if found.not_run:
         return {"not_run": found.not_run, "facts": [], "fifos": [], "plot": None}
     backend = (
-        "its CAM block in SystemVerilog"
+        "whole, its CAM block in SystemVerilog"
         if found.cam_backend == "rtl"
         else "up to the tap; the CAM block's C++ follows it, and its cycles are not counted"
     )
     facts = [
         ("images", told(found.images)),
         ("words compared", f"{told(found.values)}, {told(found.mismatches)} differ"),
-        ("simulated hardware", f"whole, {backend}"),
+        ("simulated hardware", backend),
         ("pauses on input and output", "none" if found.stalls_seed is None else f"random, seed {found.stalls_seed}"),
         ("latency", f"{told(found.latency_cycles)} cycles{_predicted(found, hardware, 'latency_cycles')}"),
         (
