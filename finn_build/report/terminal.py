@@ -126,6 +126,11 @@ class Summary:
     def _rest(self) -> Iterator[Text]:
         package = self.report.package
         yield Text()
+        found = self.report.implementation
+        if found is not None:
+            used = ", ".join(f"{name} {told(amount)}" for name, amount in found.used.items() if amount is not None)
+            clock = f"{found.state}, slack {found.setup_ns:.3f} ns at {told(found.clock_mhz)} MHz"
+            yield _line("Vivado", clock, (f"  {used}", "dim"))
         if package is not None:
             state = "with bitfile" if package.bitfile else "without bitfile"
             yield _line("package", f"{package.file}, {size_in_bytes(package.bytes)}, {state}, id {package.build_id}")

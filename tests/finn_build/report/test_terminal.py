@@ -5,7 +5,7 @@ from types import ModuleType
 
 from rich.console import Console
 
-from finn_build.report.schema import Report, Resources, Stage, Verification, check
+from finn_build.report.schema import Implementation, Report, Resources, Stage, Verification, check
 from finn_build.report.terminal import render
 
 
@@ -36,6 +36,17 @@ def test_it_is_short_and_says_what_matters(report: Report) -> None:
     ):
         assert words in text
     assert "\x1b" not in text
+
+
+def test_vivados_figures_are_shown(report: Report) -> None:
+    used = Resources(LUT=21543, FF=29876, BRAM18=123, DSP=12, slices=8912)
+    found = Implementation(
+        tool="Vivado 2024.2", state="routed", used=used, accelerator=used, clock_mhz=100.0, highest_mhz=103.6,
+        setup_ns=0.343, hold_ns=0.016, pulse_ns=3.75, failing=0, endpoints=92471,
+    )  # fmt: skip
+    text = "\n".join(shown(report.model_copy(update={"implementation": found})))
+    assert "routed, slack 0.343 ns at 100 MHz" in text
+    assert "LUT 21,543, FF 29,876, BRAM18 123, DSP 12, slices 8,912" in text
 
 
 def test_a_terminal_gets_colour_and_lines_that_fit(report: Report) -> None:
