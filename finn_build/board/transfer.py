@@ -53,7 +53,8 @@ class Transfer:
         seconds = 5.0 + 0.1 * slot.count if timeout_s is None else timeout_s
         deadline = time.monotonic() + seconds
         polls = 0
-        while not self.sink.finished():
+        # Both: a DMA that still works would not take the next start.
+        while not (self.sink.finished() and self.source.finished()):
             polls += 1
             if polls > POLLS_BEFORE_SLEEP:
                 time.sleep(SLEEP_SECONDS)
@@ -61,13 +62,14 @@ class Transfer:
                 raise self._late(slot.count, seconds)
 
     def _late(self, count: int, seconds: float) -> DmaTimeout:
-        taken = self.source.finished()
+        taken, sent = self.source.finished(), self.sink.finished()
         late = self.sink if taken else self.source
-        other = (
-            f"{self.source.name} took all images in, so packets are missing"
-            if taken
-            else f"{self.sink.name} waits for it, so the accelerator takes no more images"
-        )
+        if taken:
+            other = f"{self.source.name} took all images in, so packets are missing"
+        elif sent:
+            other = f"{self.sink.name} sent all packets"
+        else:
+            other = f"{self.sink.name} waits for it, so the accelerator takes no more images"
         return DmaTimeout(
             late.name,
             f"{late.name}: expected the end of {count} images within {seconds:g} s, got none; {other}; the accelerator "
