@@ -84,8 +84,8 @@ def localisation(found: Localisation | None, pictures: dict[str, str]) -> dict[s
     gaps = [
         {
             "name": f"{gap.of} {gap.method} less {gap.against} {gap.against_method}",
-            "points": f"{100 * gap.MaxBoxAcc:+.2f}",
-            "interval": f"{100 * gap.interval[0]:+.2f} to {100 * gap.interval[1]:+.2f}",
+            "points": _signed(gap.MaxBoxAcc),
+            "interval": f"{_signed(gap.interval[0])} to {_signed(gap.interval[1])}",
             "confidence": f"{100 * gap.confidence:.0f} %",
         }
         for gap in found.differences
@@ -106,3 +106,8 @@ def localisation(found: Localisation | None, pictures: dict[str, str]) -> dict[s
             {"title": f"{sheet.method}, {sheet.executor}", "source": pictures[sheet.file]} for sheet in found.sheets
         ],
     }
+
+
+def _signed(fraction: float) -> str:
+    """In points, with a true minus sign."""
+    return f"{100 * fraction:+.2f}".replace("-", "−")
