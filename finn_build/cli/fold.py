@@ -117,14 +117,18 @@ def result(found: "Folded", compared: "Heuristic | None", target: "Target", seco
     }
 
 
-def _errors(found: "Folded") -> dict[str, dict[str, float | int]]:
+def _errors(found: "Folded") -> dict[str, dict[str, float | int | None]]:
     """Error band of each cost model: relative, root mean square over its calibration points."""
     from finn_build.folding.costs.fit import fits
 
     return {
-        unit: {"points": fit.points, "LUT": round(fit.lut_error, 3), "FF": round(fit.ff_error, 3)}
+        unit: {"points": fit.points, "LUT": _rounded(fit.lut_error), "FF": _rounded(fit.ff_error)}
         for unit, fit in sorted(fits().items())
     }
+
+
+def _rounded(error: float | None) -> float | None:
+    return None if error is None else round(error, 3)
 
 
 def _whole(amounts: dict[str, float]) -> dict[str, int]:
@@ -188,7 +192,7 @@ def _tell(facts: dict[str, Any], found: "Folded", target: "Target", file: Path |
         lut, ff = _band(choice.op, option.attributes)
         said = _said(option.attributes)
         nodes.add_row(
-            choice.name, f"{option.cycles:,}", said, f"{took['LUT']:,} ±{lut:.0%}", f"{took['FF']:,} ±{ff:.0%}",
+            choice.name, f"{option.cycles:,}", said, f"{took['LUT']:,}{lut}", f"{took['FF']:,}{ff}",
             f"{took['BRAM18']:,}", f"{took['DSP']:,}",
         )  # fmt: skip
     output.print(nodes)
@@ -215,8 +219,8 @@ def _said(chosen: Mapping[str, Any]) -> str:
     return " ".join(["×".join(lanes), *words, *([f"block from {blocks}"] if blocks else [])])
 
 
-def _band(op: str, said: Mapping[str, Any]) -> tuple[float, float]:
-    """Relative error of LUTs and flip-flops of the model of a node's logic."""
+def _band(op: str, said: Mapping[str, Any]) -> tuple[str, str]:
+    """Relative error of LUTs and flip-flops of the model of a node's logic; nothing where too few points tell one."""
     from finn_build.folding.costs.fit import fits
 
     units = fits()
@@ -224,4 +228,7 @@ def _band(op: str, said: Mapping[str, Any]) -> tuple[float, float]:
     if op == "MVAU":
         unit = "multipliers in LUTs" if said.get("resType") == "lut" else "multipliers in DSPs"
     found = units.get(unit)
-    return (found.lut_error, found.ff_error) if found is not None else (1.0, 1.0)
+    if found is None:
+        return "", ""
+    lut, ff = ("" if error is None else f" ±{error:.0%}" for error in (found.lut_error, found.ff_error))
+    return lut, ff

@@ -29,8 +29,8 @@ class Fit:
         points: calibrated on.
         lut: coefficients of the terms of its LUTs.
         ff: likewise of its flip-flops.
-        lut_error: root mean square of the relative error at points that were left out of the fit, one at a time; of
-            the fit itself where a unit has too few points.
+        lut_error: root mean square of the relative error at points that were left out of the fit, one at a time; None
+            where there are too few points to leave one out.
         ff_error: likewise.
         exact_errors: points at which block RAMs or DSPs are others than predicted.
     """
@@ -38,8 +38,8 @@ class Fit:
     points: int
     lut: tuple[float, ...]
     ff: tuple[float, ...]
-    lut_error: float
-    ff_error: float
+    lut_error: float | None
+    ff_error: float | None
     exact_errors: int
 
 
@@ -97,7 +97,7 @@ def predict(kind: str, size: Size) -> Cost:
 
 
 def _fit(points: list[Calibrated]) -> Fit:
-    found: dict[str, tuple[tuple[float, ...], float]] = {}
+    found: dict[str, tuple[tuple[float, ...], float | None]] = {}
     for key, terms in (("LUT", [p.form.lut for p in points]), ("FF", [p.form.ff for p in points])):
         left, right = np.array(terms, np.float64), np.array([p.took[key] for p in points], np.float64)
         found[key] = tuple(_solve(left, right)), _error(left, right)
@@ -112,12 +112,13 @@ def _solve(terms: Array, took: Array) -> Array:
     return found
 
 
-def _error(terms: Array, took: Array) -> float:
+def _error(terms: Array, took: Array) -> float | None:
     """Root mean square of the relative errors, each point predicted from the others."""
+    if len(took) <= terms.shape[1] + 1:
+        return None
     errors = []
     for index in range(len(took)):
         others = np.arange(len(took)) != index
-        use = others if len(took) > terms.shape[1] + 1 else np.ones(len(took), bool)
-        predicted = float(terms[index] @ _solve(terms[use], took[use]))
+        predicted = float(terms[index] @ _solve(terms[others], took[others]))
         errors.append((predicted - took[index]) / max(took[index], SMALL))
     return float(np.sqrt(np.mean(np.square(errors))))

@@ -26,6 +26,7 @@ from finn_build.resources.slices import PACKING
 
 BUDGET = 0.2
 AREA_SLACK = 1.003
+UNKNOWN_ERROR = 0.15  # of units with too few points to leave one out
 
 
 @pytest.fixture(scope="module")
@@ -125,8 +126,12 @@ def test_predictions_meet_the_calibration_points() -> None:
         assert cost.dsp == point.took["DSP"], point
         unit = units[point.form.unit]
         # A point lies within three times its unit's error, or a few LUTs.
-        assert abs(cost.lut - point.took["LUT"]) <= max(3 * unit.lut_error * point.took["LUT"], 15), point
-        assert abs(cost.ff - point.took["FF"]) <= max(3 * unit.ff_error * point.took["FF"], 15), point
+        assert abs(cost.lut - point.took["LUT"]) <= max(
+            3 * (unit.lut_error or UNKNOWN_ERROR) * point.took["LUT"], 15
+        ), point
+        assert abs(cost.ff - point.took["FF"]) <= max(3 * (unit.ff_error or UNKNOWN_ERROR) * point.took["FF"], 15), (
+            point
+        )
 
 
 def test_dsps_are_as_the_lanes_pack() -> None:
