@@ -72,7 +72,8 @@ def sshd(folder: Path, port: int, home: Path, environment: dict[str, str]) -> "s
     }
     (folder / "config").write_text("".join(f"{key} {value}\n" for key, value in settings.items()))
     command = [str(SSHD), "-D", "-e", "-f", str(folder / "config")]
-    process = subprocess.Popen(command, stderr=(folder / "sshd.log").open("wb"))
+    with (folder / "sshd.log").open("wb") as log:
+        process = subprocess.Popen(command, stderr=log)
     for _ in range(100):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
