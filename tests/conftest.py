@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from finn_build.environment import ROOT, default_build_folder, keep_out_of_home
 from finn_build.report.schema import Relation
 
 keep_out_of_home()
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell's background job ignores Ctrl-C, and the tests of interruptions with it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Where Vivado is installed, a test's build would go on to a bitfile: the tests bring stand-ins of their own.
 os.environ["PATH"] = os.pathsep.join(
     folder
