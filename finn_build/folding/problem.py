@@ -173,6 +173,10 @@ def _matrix_options(node: NodeProto, part: str, pe: int, simd: int) -> Iterator[
         return
     cycles = depth * prod(get["numInputVectors"])
     for multipliers in ("dsp", "lut"):
+        if multipliers == "dsp" and simd == get["MW"]:
+            # With a result a cycle the output queue of FINN's core overflows where the next node makes it wait: its
+            # length counts the results in the pipeline, not those that still enter it before it has stopped.
+            continue
         for style in ("distributed", "block"):
             if style == "distributed" and depth > MOST_LUT_MEMORY_DEPTH:
                 continue

@@ -28,6 +28,9 @@ SEARCHED = 3
 EFFORT = 60_000_000
 """Cycles, over all runs, after which the search leaves the FIFOs that it has not come to as deep as they are."""
 
+SLACK = 10_000
+"""Of so many cycles one may be lost: the gap between the first frames may be a cycle longer than the steady one."""
+
 SPARE = 2
 """Words that a FIFO needs beyond what it holds, so that it takes one in the cycle in which it gives one."""
 
@@ -75,7 +78,7 @@ def find_depths(
     while True:
         search = _Search(graph, given, full, frames, exact, on_progress)
         found = replace(search.result(), full_interval_cycles=endless)
-        if found.run.interval_cycles == full or frames > FRAMES:
+        if (found.run.interval_cycles or 0) <= _allowed(full) or frames > FRAMES:
             return found
         frames += FRAMES
 
@@ -153,7 +156,16 @@ class _Search:
         self._runs += 1
         run = simulate_streams(self._graph.with_depths({**self._depths, **changed}), self._frames, self._limit)
         self._effort += run.cycles
-        return run.frames == self._frames and run.interval_cycles is not None and run.interval_cycles <= self._full
+        return (
+            run.frames == self._frames
+            and run.interval_cycles is not None
+            and run.interval_cycles <= _allowed(self._full)
+        )
+
+
+def _allowed(full: int) -> int:
+    """The longest interval in cycles that counts as full speed."""
+    return full + full // SLACK
 
 
 def _endless(graph: StreamGraph, given: Iterable[str]) -> StreamGraph:
