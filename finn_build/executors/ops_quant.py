@@ -47,16 +47,19 @@ def quant(node: NodeView) -> Step:
     low, high = float(min_int(signed, narrow, width)), float(max_int(signed, narrow, width))
     ends = torch.stack([(end - zero) * scale for end in (low, high)])
     out = Range(float(ends.min()), float(ends.max()), bool((scale == 1).all() and (zero == zero.round()).all()))
-    # Weights are quantised once, in the type of the graph's constants; only what depends on the image must be exact.
+    # Weights are quantised once; only what depends on the image must be exact.
     dtype = torch.float64
     if not x.constant:
         dtype = working_type(node, max(out.magnitude, x.range.magnitude), x.range, out)
     elif node.precision == "float32":
         dtype = torch.float32
     scale, zero, rounded = scale.to(dtype), zero.to(dtype), _ROUNDING[mode]
+    # Brevitas and the passes round weights in float32, as they are stored: in a wider type one that lies at the edge of
+    # two codes would become another number.
+    of_codes = torch.float32 if x.constant and bool((x.sample == x.sample.float()).all()) else dtype
 
     def kernel(x: Tensor, *_: Tensor) -> Tensor:
-        steps = torch.clamp(x.to(dtype) / scale + zero, low, high)
-        return (rounded(steps) - zero) * scale
+        steps = torch.clamp(x.to(of_codes) / scale.to(of_codes) + zero.to(of_codes), low, high)
+        return (rounded(steps).to(dtype) - zero) * scale
 
     return Step(kernel, out if out.magnitude < torch.inf else UNKNOWN)

@@ -170,6 +170,26 @@ def test_weights_are_quantised_as_the_graph_says(graph_of: Graph, pictures: np.n
     assert_same_everywhere(graph_of(nodes, constants, ["y"]), pictures, "exact")
 
 
+def test_a_weight_at_the_edge_of_two_codes_is_rounded_as_it_is_stored(graph_of: Graph, pictures: np.ndarray) -> None:
+    scale = np.float32(0.1018698439)
+    halves = scale * (np.arange(1, 14, dtype=np.float32) + np.float32(0.5))
+    weights = np.concatenate([np.nextafter(halves, np.float32(0)), halves, np.nextafter(halves, np.float32(9))])
+    # Those whose quotient is another number in float32 than in float64.
+    codes = np.round(weights / scale)
+    weights = weights[codes != np.round(weights.astype(np.float64) / np.float64(scale))]
+    assert len(weights) >= 3
+    nodes = [
+        N("Quant", ["w", "scale", "zero", "bits"], ["q"], domain=GENERAL, signed=1, narrow=1, rounding_mode="ROUND"),
+        N("Conv", ["image", "q"], ["y"]),
+    ]
+    w = np.zeros((len(weights), 3, 1, 1), np.float32)
+    w[:, 0, 0, 0] = weights
+    constants = {"w": w, "scale": scale, "zero": np.float32(0), "bits": np.float32(5)}
+    got = BatchExecutor(graph_of(nodes, constants, ["y"]), precision="float64").run(pictures)["y"]
+    expected = pictures[:, None, :, :, 0] * (np.round(weights / scale).astype(np.float64) * scale)[:, None, None]
+    np.testing.assert_allclose(got, expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("case", ["integers", "one for all", "out of order", "fractions", "out of reach", "scaled"])
 def test_thresholds(layout: str, case: str, graph_of: Graph, pictures: np.ndarray) -> None:
