@@ -4,7 +4,6 @@ import json
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from finn_build.cli.build import ConfigArgument, DataOption, JsonOption, OutOption
 from finn_build.cli.console import standard_error
@@ -21,28 +20,13 @@ def fcam(
     as_json: JsonOption = False,
 ) -> int:
     """Train F-CAM decoders on CONFIG's checkpoint; a run that was stopped carries on from its last finished epoch."""
+    from finn_build.cli.epochs import told_by_epoch
     from finn_build.fcam import train_fcam
 
     chosen = load_config(config)
     folder = (out or default_build_folder()) / chosen.name / "fcam"
     console = standard_error()
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=32),
-        TextColumn("{task.percentage:>5.1f} %"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[figures]}"),
-        console=console,
-        disable=not console.is_terminal,
-    ) as bars:
-        task = bars.add_task(chosen.name, total=1.0, figures="")
-
-        def tell(fraction: float, figures: str, epoch_ended: bool) -> None:
-            bars.update(task, completed=fraction, figures=figures)
-            if epoch_ended and not console.is_terminal:
-                console.print(f"{100 * fraction:5.1f} % {figures}")
-
+    with told_by_epoch(console, chosen.name) as tell:
         outcome = train_fcam(chosen, data, folder, threads, epochs, tell)
     if as_json:
         print(json.dumps(outcome))

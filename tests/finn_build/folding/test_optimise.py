@@ -8,6 +8,7 @@ import pytest
 from graph_helpers import PART, chain
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from qonnx.util.basic import get_by_name
 
 from finn_build.errors import CheckFailed, UserError
 from finn_build.folding.config import apply_folding, lint_folding, read_folding, write_folding
@@ -158,3 +159,16 @@ def test_problem_counts_the_dmas(found) -> None:
     model = specialise(chain().generic, PART)[0]
     choose_rtl(model, "rtl")
     assert problem_of(model, PART, DMAS).fixed == DMAS
+
+
+def test_dsp_cores_never_give_a_result_a_cycle() -> None:
+    # Their output queue would overflow; LUT cores have none.
+    model = specialise(chain().generic, PART)[0]
+    choose_rtl(model, "rtl")
+    widths = {node.name: get_by_name(node.attribute, "MW").i for node in model.graph.node if "MVAU" in node.op_type}
+    choices = [choice for choice in problem_of(model, PART, DMAS).choices if choice.op == "MVAU"]
+    assert len(choices) == len(widths)
+    for choice in choices:
+        whole = {str(o.attributes["resType"]) for o in choice.options if o.attributes["SIMD"] == widths[choice.name]}
+        assert "dsp" not in whole
+    assert any(o.attributes["resType"] == "dsp" for choice in choices for o in choice.options)
