@@ -23,7 +23,11 @@ setup: .venv/.ready ## prepare .venv from requirements.lock; finn-cam is then .v
 	echo "setting up .venv with $$("$$python" --version); this downloads about 1 GB and takes a minute or two"; \
 	"$$python" -m venv .venv
 	@$(BIN)/python -m pip install -q --no-cache-dir uv==$(UV_VERSION) 2>/dev/null || { echo "setup: PyPI cannot be reached, so uv==$(UV_VERSION) was not installed; check the network or PIP_INDEX_URL" >&2; exit 2; }
-	@$(UV) pip sync -q --compile-bytecode requirements.lock $$( [ -n "$${PIP_FIND_LINKS:-}" ] && echo "--find-links $$PIP_FIND_LINKS" || echo "--torch-backend $(TORCH_BACKEND)" )
+	@sync="$(UV) pip sync -q --compile-bytecode requirements.lock"; \
+	if [ -n "$${PIP_FIND_LINKS:-}" ]; then $$sync --find-links "$$PIP_FIND_LINKS"; \
+	elif ! $$sync --torch-backend $(TORCH_BACKEND) 2>.venv/.setup.log; then \
+		echo "setup: PyTorch's own index ($(TORCH_BACKEND)) did not serve; taking the larger build from the package index" >&2; $$sync; \
+	fi || { echo "setup: the package index did not serve all of requirements.lock; check the network, PIP_INDEX_URL and free disk, then again: make setup" >&2; exit 2; }
 	@$(UV) pip install -q --no-deps --no-build-isolation -e .
 	@touch .venv/.ready
 
