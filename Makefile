@@ -28,6 +28,10 @@ setup: .venv/.ready ## prepare .venv from requirements.lock; finn-cam is then .v
 	elif ! $$sync --torch-backend $(TORCH_BACKEND) 2>.venv/.setup.log; then \
 		echo "setup: PyTorch's own index ($(TORCH_BACKEND)) did not serve; taking the larger build from the package index" >&2; $$sync; \
 	fi || { echo "setup: the package index did not serve all of requirements.lock; check the network, PIP_INDEX_URL and free disk, then again: make setup" >&2; exit 2; }
+	@$(BIN)/python -c 'import torch' 2>/dev/null || { \
+		echo "setup: this build of PyTorch is linked with CUDA: fetching its libraries too, 3 GB" >&2; \
+		$(UV) pip install -q --no-config --constraint requirements.lock "$$(grep '^torch==' requirements.lock)" && $(BIN)/python -c 'import torch'; \
+	} || { echo "setup: PyTorch does not load; what it lacks stands above" >&2; exit 2; }
 	@$(UV) pip install -q --no-deps --no-build-isolation -e .
 	@touch .venv/.ready
 

@@ -88,6 +88,7 @@ def streamline_graph(
     from finn_build.stages.inputs import load_graph, save_graph, tap_of
     from finn_build.verify.compare import require_equal
     from finn_build.verify.golden import make_golden
+    from finn_build.verify.layers import dead_layers, layer_outputs
     from finn_build.verify.sweeps import require_equal_thresholds
 
     tidied = load_graph(tidy)
@@ -104,13 +105,17 @@ def streamline_graph(
     judged = NodeExecutor(integer, outputs, stage="streamline").run(images)
     rows = require_equal("streamline", reference, judged)
     progress(0.7)
-    batch = BatchExecutor(integer, outputs).run(images)
+    computed = BatchExecutor(integer, {**outputs, **layer_outputs(integer)}).run(images)
+    batch = {name: computed[name] for name in outputs}
     require_equal("streamline", judged, batch, remedy="the batch executor computes something else")
     rows += require_equal_thresholds("streamline", integer, integer)
     spec = found.cam_spec(output, cam.sampling)
     write_arrays(out / GOLDEN, make_golden(images, batch, spec, found.fc_weight, found.bias))
     write_head(out / HEAD, found)
+    dead = dead_layers(integer, computed)
+    told = f"{', '.join(dead)}; a scale may be too large: train again, or correct the file" if dead else ""
     checks = [
+        check("layers that answer the same to every image", len(dead), "==", 0, unit="layers", detail=told),
         *(Check(name=f"branches of {add.add}", measured=_branches(add), passed=True) for add in report.adds),
         check("bias rounded by", round(report.bias_error, 6), "<=", 0.5, unit="steps of the logit"),
     ]

@@ -88,6 +88,17 @@ def require_equal_layers(
     return require_equal(stage, ours, theirs)
 
 
+def dead_layers(model: ModelWrapper, values: Arrays) -> list[str]:
+    """Layers that answer the same to every image and at every place: a scale so large that all codes are 0, say.
+
+    Args:
+        model: an integer graph.
+        values: its layers' values on the golden images, as an executor gives them for `layer_outputs(model)`.
+    """
+    names = zip(layers_of(model), layer_outputs(model), strict=True)
+    return [layer.name for layer, name in names if (values[name] == values[name][:1, :1, :1]).all()]
+
+
 def _mse(values: dict[str, Array], reference: dict[str, Array], name: str) -> float:
     apart = np.asarray(values[name], np.float64) - np.asarray(reference[name], np.float64)
     return float(np.mean(apart * apart))

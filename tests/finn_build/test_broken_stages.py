@@ -14,6 +14,7 @@ from onnx import numpy_helper
 
 from finn_build.errors import CheckFailed, UserError
 from models.errors import ModelError
+from models.quantisers import scale_parameter
 
 Break = Callable[[pytest.MonkeyPatch], None]
 
@@ -264,6 +265,22 @@ def test_a_broken_stage_stops_the_build(
     assert told.reasons == {stage: ["forced", "failed"]}
     assert stage not in [run.name for run in told.stages]
     assert before == {name: (built / name).read_bytes() for name in before}
+
+
+def test_a_layer_that_a_scale_made_dead_is_a_check_that_failed(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every code of the stem's activation is 0: each stage still agrees with the one before, and nothing is seen."""
+
+    def change(loaded: Any) -> None:
+        scale_parameter(loaded[0].stem_act.quant).data.mul_(1e6)
+
+    after(monkeypatch, "models.checkpoint.load_checkpoint", change)
+    told = again(copy, force=frozenset({"export"}), until="streamline")
+    found = [
+        c for run in told.stages for c in run.result.checks if c.name == "layers that answer the same to every image"
+    ]
+    assert [c.passed for c in found] == [False]
+    assert found[0].measured >= 1
+    assert "a scale may be too large" in found[0].detail
 
 
 def test_a_checkpoint_of_another_network_stops_the_build(copy: Path) -> None:
