@@ -32,12 +32,16 @@ _LAYER = re.compile(r"layer (\d+) \((.*)\)")
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a build ended: its report, the folder of its results, whether every check held, and what to tell."""
+    """How a build ended: its report, the folder of its results, whether every check held, what to tell, the exit code.
+
+    `exit_code` is 0 well, 1 a failed check, else that of the error that ended the way to the bitfile.
+    """
 
     report: Report
     folder: Path
     passed: bool
     summary: list[str]
+    exit_code: int
 
 
 def conclude(config: Config, runner: Runner, folder: Path, write: bool = True) -> Outcome:
@@ -60,6 +64,7 @@ def conclude(config: Config, runner: Runner, folder: Path, write: bool = True) -
             "localisation": read_localisation(folder),
             "verify": bars_to_show(default_build_folder() / VERIFY_JSON),
             "until": runner.until,
+            "stopped": None if runner.stopped is None else str(runner.stopped),
             "command": f"make build CONFIG={config.name}",
             "no_bitfile": runner.no_bitfile,
             "not_shown": NOT_SHOWN_BY_VIVADO if _routed(facts) else NOT_SHOWN,
@@ -78,19 +83,28 @@ def conclude(config: Config, runner: Runner, folder: Path, write: bool = True) -
             "layers": _layers(facts.get("layers", []), rows),
         }
     )
+    code = runner.stopped.exit_code if runner.stopped is not None else 0 if report.passed else 1
     if not write:
-        return Outcome(report, folder, report.passed, [])
+        return Outcome(report, folder, report.passed, [], code)
     if report.package is not None:
         publish_package(runner.store.place("package"), folder, config.name)
     write_report(report, folder / REPORT_JSON)
     _write_page(report, folder)
     notes = [f"note: {note}" for note in (report.hardware.notes if report.hardware is not None else ())]
-    told = [*failures(report), *notes, f"{config.name}: {verdict(report)}", f"report: {folder / REPORT_HTML}"]
+    # Why the way to the bitfile ended is told last, as every error is.
+    told = [
+        *failures(report)[report.stopped is not None :],
+        *notes,
+        f"{config.name}: {verdict(report)}",
+        f"report: {folder / REPORT_HTML}",
+    ]
     if report.package is not None:
         told.append(f"package: {folder / report.package.file}")
     if report.no_bitfile:
         told.append(f"no bitfile: {report.no_bitfile}")
-    return Outcome(report, folder, report.passed, told)
+    if report.stopped:
+        told.append(f"finn-cam: {report.stopped}")
+    return Outcome(report, folder, report.passed, told, code)
 
 
 def _routed(facts: dict[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from finn_build.cache.store import Store
 from finn_build.conclude import Outcome, conclude
 from finn_build.config import Config
 from finn_build.environment import default_build_folder, deps_folder
-from finn_build.errors import UserError
+from finn_build.errors import CheckFailed, ToolFailed, UserError
 from finn_build.runner import Listener, Runner, UntilReached
 from finn_build.sources import Sources, find_sources
 from finn_build.stages.accuracy import measure_accuracy
@@ -50,6 +50,7 @@ STAGE_NAMES = (
 SKIPPABLE = ("simulate", "vendor")
 """Stages that no other needs."""
 
+VENDOR_STOPPED = "its build stopped with an error, and goes on there once that is mended"
 
 PUBLISHED = {"export": frozenset({GOLDEN, HEAD})}
 """What `publish` puts into a stage's folder: these are no strangers there."""
@@ -70,6 +71,8 @@ class BuildOptions:
 
 def build_all(config: Config, options: BuildOptions, listener: Listener) -> Outcome:
     """Runs or reuses every stage of a config and writes the report.
+
+    An error on the way to the bitfile does not end the build: the outcome has it.
 
     Raises:
         UserError, CheckFailed, ToolFailed: a stage could not go on; what was finished before is kept.
@@ -182,7 +185,14 @@ def run_stages(config: Config, sources: Sources, runner: Runner) -> None:
             {"integer": integer / GRAPH, "dataset": sources.dataset, **weights},
             network,
         )
-    made = run_vendor(config, runner, {"codegen": codegen / NODES, "generated": codegen / GRAPH})
+    made: dict[str, Path] = {}
+    try:
+        made = run_vendor(config, runner, {"codegen": codegen / NODES, "generated": codegen / GRAPH})
+    except (UserError, CheckFailed, ToolFailed) as error:
+        # What was verified before is worth its report and its package, whatever the tools said.
+        runner.stopped, runner.no_bitfile = error, VENDOR_STOPPED
+        if runner.until == "vendor":
+            raise UntilReached("vendor") from error
     stage(
         "package",
         "deployment package",

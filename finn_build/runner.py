@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from finn_build.cache.key import key_parts
 from finn_build.cache.store import Kept, Store
+from finn_build.errors import CheckFailed, ToolFailed, UserError
 from finn_build.interruption import end_if_requested
 from finn_build.stages.result import Progress, StageResult
 
@@ -57,6 +58,7 @@ class Runner:
         skip: stages that the user asked to leave out.
         done: the stages so far.
         no_bitfile: why no bitfile was made; empty where one was, or the run ended before.
+        stopped: the error that ended the way to the bitfile; the other stages went on.
     """
 
     store: Store
@@ -66,6 +68,7 @@ class Runner:
     skip: frozenset[str] = frozenset()
     done: list[RunStage] = field(default_factory=list)
     no_bitfile: str = ""
+    stopped: UserError | CheckFailed | ToolFailed | None = None
 
     def reusable(
         self, name: str, function: Callable[..., StageResult], inputs: Mapping[str, Path], settings: Mapping[str, Any]

@@ -51,7 +51,8 @@ def build(
         outcome = build_all(load_config(config), options, stages)
     if as_json:
         print(json.dumps(outcome.report.model_dump(mode="json", by_alias=True)))
-    else:
-        for line in outcome.summary:
-            console.print(line)
-    return 0 if outcome.passed else 1
+    # One object on standard output, and an error's line on standard error all the same.
+    told = outcome.summary if not as_json else outcome.summary[-1:] if outcome.report.stopped else []
+    for line in told:
+        console.print(line)
+    return outcome.exit_code

@@ -20,9 +20,12 @@ def failures(report: Report) -> list[str]:
 
 
 def verdict(report: Report) -> str:
-    """One sentence: every check passed, or how many did not, or how far a build went that was told to stop early."""
+    """One sentence: every check passed, or how many did not, or how far a build went that ended early."""
     count = len(report.checks) + len(report.verification)
     failed = len(failures(report))
+    if report.stopped:
+        more = f", and {failed - 1:,} of {count:,} checks and comparisons failed" if failed > 1 else ""
+        return f"No bitfile: its build stopped with an error{more or '; every check before it passed'}"
     if failed:
         return f"{failed:,} of {count:,} checks and comparisons failed" if count else "The build failed"
     if not count:

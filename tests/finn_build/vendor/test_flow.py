@@ -137,16 +137,48 @@ def test_a_memory_that_vivado_cannot_read_is_an_error(go: Go, work: Path, monkey
         go()
 
 
-def test_a_failed_tool_ends_the_build_with_status_3(
+def test_a_failed_tool_ends_the_build_with_status_3_a_report_and_a_package(
     place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("STANDIN_FAULT", "licence")
+    built = place / "build" / "tiny"
     arguments = ["build", str(place / "tiny.toml"), "--untrained", "--out", str(place / "build"), *QUICK]
-    arguments += ["--force", "vendor"]
-    again(place / "build" / "tiny" / ".vendor", "probe")
-    assert run(arguments) == 3
-    last = capfd.readouterr().err.strip().splitlines()[-1]
-    assert last.startswith("finn-cam: vivado ended with status 1: ERROR: [Common 17-345]")
+    again(built / ".vendor", "probe")
+    for name in ("report.json", "report.html", "tiny-deploy.zip"):
+        (built / name).unlink()
+    try:
+        assert run([*arguments, "--force", "vendor"]) == 3
+        told = capfd.readouterr().err.strip().splitlines()
+        assert told[-1].startswith("finn-cam: vivado ended with status 1: ERROR: [Common 17-345]")
+        assert "no bitfile: its build stopped with an error, and goes on there once that is mended" in told
+        assert verify_package(built / "tiny-deploy.zip").state == "without bitfile"
+        assert "ERROR: [Common 17-345]" in (built / "report.html").read_text()
+        assert run([*arguments, "--json", "--force", "vendor"]) == 3
+        report, streams = json.loads((built / "report.json").read_text()), capfd.readouterr()
+        assert json.loads(streams.out)["stopped"] == report["stopped"]
+        assert "ERROR: [Common 17-345]" in report["stopped"]
+        assert streams.err.strip().splitlines()[-1] == f"finn-cam: {report['stopped']}"
+    finally:
+        assert run([*arguments, "--skip", "vendor"]) == 0
+
+
+def test_what_is_not_as_it_has_to_be_before_the_tools_start_ends_with_status_2_and_a_report(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    built = place / "build" / "tiny"
+    arguments = ["build", str(place / "tiny.toml"), "--untrained", "--out", str(place / "build"), *QUICK]
+    (built / "report.json").unlink()
+    monkeypatch.setenv("FINN_DEPS", str(tmp_path))
+    try:
+        assert run([*arguments, "--force", "vendor"]) == 2
+        assert "make vendor-deps" in capfd.readouterr().err.strip().splitlines()[-1]
+        assert "make vendor-deps" in json.loads((built / "report.json").read_text())["stopped"]
+        (built / "report.json").unlink()
+        assert run([*arguments, "--until", "vendor", "--force", "vendor"]) == 2
+        stages = [stage["name"] for stage in json.loads((built / "report.json").read_text())["stages"]]
+        assert "package" not in stages
+    finally:
+        assert run([*arguments, "--skip", "vendor"]) == 0
 
 
 CHILD = """
