@@ -60,6 +60,16 @@ def standard_error() -> Console:
     return Console(file=_open[-1] if _open else sys.stderr, highlight=False, markup=False, soft_wrap=True)
 
 
+@contextlib.contextmanager
+def shown(bars: Progress) -> Iterator[Progress]:
+    """Keeps bars on screen. Rich ends those that it was told not to show with an empty line: these it is not given."""
+    if bars.disable:
+        yield bars
+    else:
+        with bars:
+            yield bars
+
+
 class StageConsole:
     """Shows each stage with a bar while it runs, and a line with its time and checks when it is done."""
 
@@ -83,7 +93,7 @@ class StageConsole:
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Keeps the bars on screen while the stages run."""
-        with self._bars:
+        with shown(self._bars):
             yield
 
     def started(self, stage: str, title: str, reasons: list[str]) -> Tell:

@@ -8,7 +8,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from finn_build.cli.build import JsonOption
-from finn_build.cli.console import standard_error
+from finn_build.cli.console import shown, standard_error
 from finn_build.environment import ROOT, data_folder
 from finn_build.errors import UserError
 
@@ -27,15 +27,8 @@ def data(
         raise UserError("data set", f"one of {', '.join(DATA_SETS)}", repr(name), "correct the name")
     folder = out or data_folder() or ROOT / "build" / "data"
     console = standard_error()
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=32),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    ) as bars:
+    columns = TextColumn("{task.description}"), BarColumn(bar_width=32), DownloadColumn(), TransferSpeedColumn()
+    with shown(Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)) as bars:
         task = bars.add_task(name, total=None)
 
         def tell(done: int, total: int | None) -> None:
