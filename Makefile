@@ -19,7 +19,9 @@ help: ## list the targets
 setup: .venv/.ready ## prepare .venv from requirements.lock; finn-cam is then .venv/bin/finn-cam
 
 .venv/.ready: requirements.lock pyproject.toml
-	@python=$$(bash .ci/prerequisites) || exit 2; \
+	@python=$$(PYTHON="$${PYTHON:-$$(ls $(BIN)/python 2>/dev/null)}" bash .ci/prerequisites) || exit 2; \
+	version='import sys; print(sys.version_info[:2])'; \
+	[ "$$($(BIN)/python -c "$$version" 2>/dev/null)" = "$$("$$python" -c "$$version")" ] || rm -rf .venv; \
 	echo "setting up .venv with $$("$$python" --version); this downloads about 1 GB and takes a minute or two"; \
 	"$$python" -m venv .venv
 	@$(BIN)/python -m pip install -q --no-cache-dir uv==$(UV_VERSION) 2>/dev/null || { echo "setup: PyPI cannot be reached, so uv==$(UV_VERSION) was not installed; check the network or PIP_INDEX_URL" >&2; exit 2; }
