@@ -219,14 +219,20 @@ def _said(chosen: Mapping[str, Any]) -> str:
     return " ".join(["×".join(lanes), *words, *([f"block from {blocks}"] if blocks else [])])
 
 
+CORE_UNITS = {
+    "lut": "multipliers in LUTs", "chain": "multipliers in chains of DSPs", "dsp": "multipliers in DSPs",
+}  # fmt: skip
+
+
 def _band(op: str, said: Mapping[str, Any]) -> tuple[str, str]:
     """Relative error of LUTs and flip-flops of the model of a node's logic; nothing where too few points tell one."""
     from finn_build.folding.costs.fit import fits
+    from finn_build.folding.costs.nodes import multipliers
 
     units = fits()
     unit = op
     if op == "MVAU":
-        unit = "multipliers in LUTs" if said.get("resType") == "lut" else "multipliers in DSPs"
+        unit = CORE_UNITS[multipliers(said)]
     found = units.get(unit)
     if found is None:
         return "", ""

@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 
+from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from cam_postproc.cost import choose_block, estimate_cost
 from finn_build.adapter import apply_pass, quiet
 from finn_build.folding.config import folding_of, lint_folding
+from finn_build.folding.costs.nodes import bits, multipliers
 from finn_build.folding.rules import divisors, generic_op
-from finn_build.graph.walk import label
+from finn_build.graph.walk import attributes, label
+from finn_build.resources.chains import ChainSize, chain_fits
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,21 @@ def set_folding(model: ModelWrapper, target_fps: float, clock_mhz: float) -> tup
         for node in model.graph.node:
             if generic_op(node) == "ClassActivationMap":
                 _fold_cam(getCustomOp(node), cycles)
+            elif generic_op(node) == "MVAU":
+                _take_own_core(node)
         lint_folding(model, folding_of(model), "SetFolding")
         spent = {node.name: int(getCustomOp(node).get_exp_cycles()) for node in model.graph.node}
     slowest = max(model.graph.node, key=lambda node: spent[node.name])
     return model, FoldingResult(cycles, spent[slowest.name], slowest.name or label(slowest))
+
+
+def _take_own_core(node: NodeProto) -> None:
+    """A chain, or LUTs, where FINN's core would lose results: at one a cycle."""
+    get = attributes(node)
+    if multipliers(get) == "dsp" and get["SIMD"] == get["MW"]:
+        size = ChainSize(get["SIMD"], bits(get["weightDataType"]), bits(get["inputDataType"]))
+        name, value = ("dspStyle", "chain") if chain_fits(size) else ("resType", "lut")
+        getCustomOp(node).set_nodeattr(name, value)
 
 
 def _fold_cam(instance: object, cycles: int) -> None:

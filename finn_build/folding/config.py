@@ -2,6 +2,7 @@
 
 import difflib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from qonnx.custom_op.registry import getCustomOp
 
 from finn_build.adapter import quiet
 from finn_build.errors import UserError
+from finn_build.folding.costs.nodes import bits, multipliers
 from finn_build.folding.rules import FIFO_DEPTHS, LEAST_DEPTH, MOST_WEIGHT_ROWS, Rule, folding_rule, generic_op
 from finn_build.graph.walk import attributes, computed_inputs, producer
+from finn_build.resources.chains import CHAIN_BITS, MOST_CHAIN, ChainSize, chain_fits
 
 Folding = dict[str, dict[str, Any]]
 """Attributes of each node, by its name in the specialised graph."""
@@ -148,6 +151,8 @@ def _lint_value(place: str, model: ModelWrapper, node: NodeProto, rule: Rule, ke
 def _lint_pairs(model: ModelWrapper, folding: Folding, place: str) -> None:
     for node in model.graph.node:
         entry, op = folding.get(node.name, {}), generic_op(node)
+        if op == "MVAU" and entry:
+            _lint_core(f"{place}: {node.name}", {**attributes(node), **entry})
         if op == "ConvolutionInputGenerator" and entry.get("parallel_window") == 1:
             channels = attributes(node)["IFMChannels"]
             if entry["SIMD"] != channels:
@@ -159,6 +164,21 @@ def _lint_pairs(model: ModelWrapper, folding: Folding, place: str) -> None:
             if window is not None and simd != entry["PE"]:
                 remedy = "a pooling's PE and its window's SIMD are the same"
                 raise UserError(f"{place}: {node.name}.PE", f"{simd} as {window.name}.SIMD", str(entry["PE"]), remedy)
+
+
+def _lint_core(place: str, get: Mapping[str, Any]) -> None:
+    """Whether a matrix-vector unit's core can be built at its folding."""
+    core, simd = multipliers(get), int(get["SIMD"])
+    size = ChainSize(simd, bits(get["weightDataType"]), bits(get["inputDataType"]))
+    if core == "chain" and not chain_fits(size):
+        expected = f"SIMD up to {MOST_CHAIN} and 2·W + A + ⌈log2 SIMD⌉ up to {CHAIN_BITS}"
+        got = f"SIMD {simd}, W{size.weight_bits}, A{size.activation_bits}"
+        raise UserError(f"{place}.dspStyle chain", expected, got, 'write "dspStyle": "lanes", or a smaller SIMD')
+    if core == "dsp" and simd == get["MW"]:
+        # Its output queue overflows at a result a cycle: its length leaves out what is still under way.
+        remedy = '"dspStyle": "chain"' if chain_fits(size) else '"resType": "lut"'
+        expected = f"less than MW = {simd} with FINN's DSP core, which loses results at one a cycle"
+        raise UserError(f"{place}.SIMD", expected, str(simd), f"write {remedy}, or a smaller SIMD")
 
 
 def apply_folding(model: ModelWrapper, folding: Folding, place: str) -> ModelWrapper:

@@ -17,6 +17,9 @@ from finn_build.folding.costs.fit import predict
 from finn_build.folding.costs.nodes import bits, cost_of
 from finn_build.folding.rules import folding_rule, generic_op
 from finn_build.graph.walk import attributes, consumers, producer
+from finn_build.resources.chains import ChainSize, chain_fits
+from finn_build.resources.devices import multiplier_bits
+from finn_build.resources.lanes import LARGEST_WEIGHT_BITS
 
 MOST_STREAM_BITS = 8191
 """FINN's widest stream, that of a unit's weights included."""
@@ -172,18 +175,30 @@ def _matrix_options(node: NodeProto, part: str, pe: int, simd: int) -> Iterator[
     if pe * simd * bits(get["weightDataType"]) > MOST_STREAM_BITS:
         return
     cycles = depth * prod(get["numInputVectors"])
-    for multipliers in ("dsp", "lut"):
-        if multipliers == "dsp" and simd == get["MW"]:
+    size = ChainSize(simd, bits(get["weightDataType"]), bits(get["inputDataType"]))
+    chains = multiplier_bits(part) == LARGEST_WEIGHT_BITS
+    for core, words in CORES.items():
+        if core == "dsp" and simd == get["MW"]:
             # With a result a cycle the output queue of FINN's core overflows where the next node makes it wait: its
             # length counts the results in the pipeline, not those that still enter it before it has stopped.
+            continue
+        if core == "chain" and not (chains and chain_fits(size)):
             continue
         for style in ("distributed", "block"):
             if style == "distributed" and depth > MOST_LUT_MEMORY_DEPTH:
                 continue
             if style == "block" and depth < LEAST_BLOCK_DEPTH:
                 continue
-            changes = {"PE": pe, "SIMD": simd, "resType": multipliers, "ram_style": style}
+            changes = {"PE": pe, "SIMD": simd, **words, "ram_style": style}
             yield Option(changes, cycles, simd, pe, _cost(node, part, changes))
+
+
+CORES: Mapping[str, Mapping[str, str]] = {
+    "dsp": {"resType": "dsp", "dspStyle": "lanes"},
+    "chain": {"resType": "dsp", "dspStyle": "chain"},
+    "lut": {"resType": "lut"},
+}
+"""Attributes of each core of a matrix-vector unit."""
 
 
 def _option(node: NodeProto, part: str, changes: dict[str, Any], lanes_in: int, lanes_out: int) -> Option:

@@ -15,11 +15,13 @@ _WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "ram_style": ("auto", "distributed", "block"),
         "mem_mode": ("internal_decoupled",),
         "resType": ("auto", "dsp", "lut"),
+        "dspStyle": ("lanes", "chain"),
     },
     "ConvolutionInputGenerator": {"ram_style": ("auto", "distributed", "block")},
     "ClassActivationMap": {"Storage": ("maps", "tap")},
 }
-"""Settings that are words. The RTL matrix-vector unit takes no other memory mode; `lut` is the project's own core."""
+"""Settings that are words. The RTL matrix-vector unit takes no other memory mode; `lut` and `chain` are the project's
+own cores."""
 
 FIFO_DEPTHS = ("inFIFODepths", "outFIFODepths")
 LEAST_DEPTH = 2

@@ -23,6 +23,8 @@ from finn_build.graph.decode import (
     threshold_files,
 )
 from finn_build.graph.walk import Array, attributes, constant
+from finn_build.nodes.mvu import MEMORY, MODULES
+from finn_build.nodes.variants import register_rtl_nodes
 
 WEIGHT_FILE = "memblock.dat"
 CAM_HEADER = "cam_config.h"
@@ -72,6 +74,7 @@ def generate_code(
     """
     from finn.transformation.fpgadataflow.prepare_ip import PrepareIP
 
+    register_rtl_nodes()
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     with quiet():
@@ -185,7 +188,8 @@ def check_files(node: NodeProto, folder: Path) -> None:
     if node.op_type == "ConvolutionInputGenerator_rtl":
         wanted.append(f"{node.name}_impl.sv")
     if node.op_type == "MVAU_rtl":
-        wanted += [WEIGHT_FILE, f"{node.name}_memstream_wrapper.v"]
+        copied = (MEMORY, *(MODULES if getCustomOp(node).is_own else ()))
+        wanted += [WEIGHT_FILE, f"{node.name}_memstream_wrapper.v", *(f"{module}.sv" for module in copied)]
     elif node.op_type == "Thresholding_rtl":
         wanted += threshold_files(node)
     elif node.op_type == "ClassActivationMap_hls":

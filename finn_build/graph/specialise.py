@@ -13,6 +13,7 @@ from finn_build.adapter import apply_pass, apply_passes, quiet
 from finn_build.errors import CheckFailed, UserError
 from finn_build.graph.walk import attributes, constant, producer
 from finn_build.nodes.registry import register_nodes
+from finn_build.nodes.variants import register_rtl_nodes
 
 WANTED_AS_RTL = ("MVAU", "Thresholding", "ConvolutionInputGenerator", "FMPadding")
 """What has RTL for this chip, so that it can be simulated and synthesised without vendor tools."""
@@ -60,6 +61,7 @@ def specialise(model: ModelWrapper, part: str) -> tuple[ModelWrapper, list[Varia
     from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
 
     register_nodes()
+    register_rtl_nodes()
     with quiet():
         generic = ModelWrapper(model.model, make_deepcopy=True)
     for node in generic.graph.node:

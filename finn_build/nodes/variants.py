@@ -22,7 +22,7 @@ def register_rtl_nodes() -> None:
     from qonnx.custom_op.registry import add_op_to_domain
 
     from finn_build.nodes.cam_rtl import ClassActivationMap_rtl
-    from finn_build.nodes.mvu_lut import MVAU_rtl
+    from finn_build.nodes.mvu import MVAU_rtl
     from finn_build.nodes.residual_add import ElementwiseAdd_rtl
     from finn_build.nodes.stream_fork import DuplicateStreams_rtl
 

@@ -7,6 +7,8 @@ whole bytes. Vivado's block design and the simulated top take the same file.
 from collections.abc import Sequence
 from pathlib import Path
 
+from finn_build.errors import UserError
+
 SOURCES = Path(__file__).with_name("sv")
 
 
@@ -67,7 +69,7 @@ def add_wrapper(name: str, pe: int, lhs: tuple[int, bool], rhs: tuple[int, bool]
     return _module(name, [("in0_V", pe * lhs[0]), ("in1_V", pe * rhs[0])], [("out0_V", pe * out_bits)], body)
 
 
-def mvu_lut_wrapper(
+def mvu_wrapper(
     name: str,
     *,
     mw: int,
@@ -78,16 +80,19 @@ def mvu_lut_wrapper(
     activation_bits: int,
     signed_activations: bool,
     accumulator_bits: int,
+    chain: bool = False,
+    queue: int = 16,
 ) -> str:
-    """Wraps mvu_lut with the ports of FINN's mvu_vvu_axi_wrapper: in0_V activations, in1_V weights, out0_V sums."""
+    """Wraps mvu_own with the ports of FINN's mvu_vvu_axi_wrapper: in0_V activations, in1_V weights, out0_V sums."""
     sizes = [
         f".MW({mw}), .MH({mh}), .PE({pe}), .SIMD({simd})",
         f".WEIGHT_WIDTH({weight_bits}), .ACTIVATION_WIDTH({activation_bits})",
         f".SIGNED_ACTIVATIONS({int(signed_activations)}), .ACCU_WIDTH({accumulator_bits})",
+        f".CHAIN({int(chain)}), .QUEUE({queue})",
     ]
     weights, activations, sums = pe * simd * weight_bits, simd * activation_bits, pe * accumulator_bits
     body = [
-        f"\tmvu_lut #({', '.join(sizes)}) impl (",
+        f"\tmvu_own #({', '.join(sizes)}) impl (",
         "\t\t.clk(ap_clk), .rst(!ap_rst_n),",
         f"\t\t.wdat(in1_V_TDATA[{weights - 1}:0]), .wvld(in1_V_TVALID), .wrdy(in1_V_TREADY),",
         f"\t\t.idat(in0_V_TDATA[{activations - 1}:0]), .ivld(in0_V_TVALID), .irdy(in0_V_TREADY),",
@@ -97,6 +102,32 @@ def mvu_lut_wrapper(
     ]
     # FINN's block design connects ap_clk2x of every MVU, pumped or not.
     return _module(name, [("in0_V", activations), ("in1_V", weights)], [("out0_V", sums)], body, clocks=("ap_clk2x",))
+
+
+def rom_wrapper(text: str) -> str:
+    """FINN's wrapper of a weights' memory with weight_rom in it: same module, parameters and ports.
+
+    Args:
+        text: of the wrapper that FINN's template gives.
+
+    Raises:
+        UserError: the template is another one.
+    """
+    begin, end = text.find("\tmemstream_axi #("), text.rfind("endmodule")
+    if begin < 0 or end < begin:
+        remedy = "pin finn-plus 1.6.1, or adapt rom_wrapper of finn_build/nodes/wrappers.py"
+        raise UserError("FINN's memstream wrapper", "an instance of memstream_axi", "none", remedy)
+    low = [
+        f"s_axilite_{name}" for name in ("AWREADY", "WREADY", "BVALID", "BRESP", "ARREADY", "RVALID", "RRESP", "RDATA")
+    ]
+    body = [
+        "\tweight_rom #(.DEPTH(DEPTH), .WIDTH(WIDTH), .INIT_FILE(INIT_FILE), .RAM_STYLE(RAM_STYLE)) core (",
+        "\t\t.clk(ap_clk), .rst(!ap_rst_n),",
+        "\t\t.odat(m_axis_0_tdata), .ovld(m_axis_0_tvalid), .ordy(m_axis_0_tready)",
+        "\t);",
+        *(f"\tassign {port} = 0;" for port in (*low, "s_axis_0_tready")),
+    ]
+    return text[:begin] + "\n".join(body) + "\n\n" + text[end:]
 
 
 def fifo_wrapper(name: str, payload_bits: int, depth: int, ram_style: str = "auto") -> str:

@@ -23,7 +23,7 @@ from finn_build.rtl.netlist import Block
 from finn_build.rtl.top import TOP, Accelerator, block_unit, in_order, source_texts
 
 STUBS = Path(__file__).with_name("sv") / "xilinx7_stubs.sv"
-SHIFT_MAP = STUBS.with_name("shift_map.v")
+SHIFT_MAP, ADD_MAP = (STUBS.with_name(name) for name in ("shift_map.v", "add_map.v"))
 UNIT = "unit"
 _LUT_MEMORIES = {
     "RAM32X1S": 1, "RAM64X1S": 1, "RAM128X1S": 2, "RAM256X1S": 4, "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4,
@@ -183,7 +183,7 @@ def synthesise(
     names = [source.name for source in sources]
     script = _script(["stubs.sv", *names, *(["extra.sv"] if extra else [])], top, netlist is not None)
     digest = sha256()
-    for text in (yosys_version(), script, extra, STUBS.read_text(), SHIFT_MAP.read_text()):
+    for text in (yosys_version(), script, extra, STUBS.read_text(), SHIFT_MAP.read_text(), ADD_MAP.read_text()):
         digest.update(text.encode() + b"\0")
     for key, path in sorted([*((s.name, s) for s in sources), *memories.items()]):
         digest.update(key.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -196,7 +196,8 @@ def synthesise(
     with TemporaryDirectory(prefix=".synthesis-", dir=cache_folder) as folder:
         work = Path(folder)
         copyfile(STUBS, work / "stubs.sv")
-        copyfile(SHIFT_MAP, work / SHIFT_MAP.name)
+        for mapping in (SHIFT_MAP, ADD_MAP):
+            copyfile(mapping, work / mapping.name)
         for source in sources:
             copyfile(source, work / source.name)
         for key, path in memories.items():
@@ -252,11 +253,16 @@ def _result(name: str, op: str, cells: dict[str, int], seconds: float, digest: s
 
 def _script(files: Sequence[str], top: str, write_netlist: bool) -> str:
     # One thread: Yosys runs as WebAssembly, which has none. SYNTHESIS keeps simulation-only code out.
-    read = f"read_slang -j 1 --std latest --allow-use-before-declare --ignore-assertions -DSYNTHESIS --top {top}"
+    defines = "-DSYNTHESIS -DYOSYS"
+    read = f"read_slang -j 1 --std latest --allow-use-before-declare --ignore-assertions {defines} --top {top}"
     synthesis = f"synth_xilinx -family xc7 -top {top} -flatten -noiopad -noclkbuf"
     lines = [
         f"{read} {' '.join(files)}",
-        f"{synthesis} -run :fine",
+        f"{synthesis} -run :coarse",
+        # Sums are carry chains, as Vivado builds them.
+        f"techmap -map {ADD_MAP.name} t:$add t:$sub",
+        "opt_clean",
+        f"{synthesis} -run coarse:fine",
         # FIFOs and weight streams are shift registers with a moving tap: 1 LUT a bit, or else a flip-flop a word.
         f"techmap -map {SHIFT_MAP.name} t:$bmux",
         "opt_expr -fine",

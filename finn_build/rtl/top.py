@@ -109,7 +109,7 @@ def check_memories(netlist: Netlist, texts: dict[str, str]) -> None:
     wanted: dict[str, int | None] = {}
     for text in texts.values():
         for name in re.findall(r'"([\w./-]+\.dat)"', text):
-            wanted[name] = _parameter(text, "DEPTH") if "memstream_axi" in text else None
+            wanted[name] = _parameter(text, "DEPTH") if "weight_rom" in text else None
         for prefix in re.findall(r'THRESHOLDS_PATH\s*=\s*"([^"]+)"', text):
             lanes, channels = _parameter(text, "PE"), _parameter(text, "C")
             for stage in range(_parameter(text, "N").bit_length()):

@@ -27,7 +27,7 @@ class Kind(IntEnum):
     SWG = 6
     PARALLEL_SWG = 7
     MVU = 8
-    LUT_MVU = 9
+    OWN_MVU = 9
     THRESHOLD = 10
     CAM = 11
     ESTIMATE = 12
@@ -110,8 +110,8 @@ def _mvu(instance: Any) -> Machine:
     simd = int(instance.get_nodeattr("SIMD"))
     sums = int(instance.get_nodeattr("MH")) // int(instance.get_nodeattr("PE"))
     folds = int(instance.get_nodeattr("MW")) // simd, sums
-    if instance.get_nodeattr("resType") == "lut":
-        return Machine(Kind.LUT_MVU, folds)
+    if instance.is_own:
+        return Machine(Kind.OWN_MVU, (*folds, instance.timing.latency, instance.timing.queue))
     return Machine(Kind.MVU, (*folds, 4 + (simd - 1).bit_length() + (simd == 1)))
 
 

@@ -24,7 +24,7 @@ FILE = Path(__file__).with_name("calibration.json")
 PART = "xc7z020clg400-1"
 CLOCK_NS = 10.0
 COMMAND = "python -m finn_build.folding.costs.calibrate --work build/calibration"
-MEMORY_SOURCES = ("axilite", "memstream")
+MEMORY_SOURCES = ("weight_rom",)
 
 
 def measure(point: Point, work: Path) -> Synthesised:

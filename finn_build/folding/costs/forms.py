@@ -11,6 +11,7 @@ from math import gcd, log2
 from typing import Any
 
 from finn_build.folding.costs.cost import block_rams, lut_memory, sections
+from finn_build.resources.chains import CHAIN_LANES
 from finn_build.resources.lanes import LARGEST_WEIGHT_BITS, mvu_lanes
 
 Size = Mapping[str, Any]
@@ -177,11 +178,24 @@ def _core(size: Size) -> Form:
     # A vector is kept and replayed for every group of lanes.
     replay = lut_memory(simd * act, max(folds, 2)) if size["mh"] > pe else 0.0
     if size["multipliers"] == "lut":
-        plane = act + 1 + log2(simd)
+        digits = -(-weight // 2)
+        # Digits of two bits choose among multiples of up to three activations, a single bit an activation alone.
+        chosen = weight // 2 * (act + 2) + weight % 2 * act
+        plane = chosen + digits * log2(simd)
         return Form(
             "multipliers in LUTs",
-            (1, pe * weight * simd * (act + 1), pe * weight * plane, pe * total, replay),
-            (1, pe * weight * plane, pe * total, simd * act),
+            (1, pe * simd * chosen, pe * simd * digits, pe * (plane + 2 * total), simd * (act + 2), replay),
+            (1, pe * plane, pe * total, simd * act),
+        )
+    if size["multipliers"] == "chain":
+        operands = act + pe * weight
+        # The second and third operands wait in flip-flops, later ones in shift registers of up to 16 or 32 cycles.
+        early = min(simd - 1, 2)
+        return Form(
+            "multipliers in chains of DSPs",
+            (1, max(0, simd - 1) * operands, pe * total, replay),
+            (1, early * operands, pe * total, simd),
+            dsp=-(-pe // CHAIN_LANES) * simd,
         )
     lanes = mvu_lanes(weight, act, size.get("wide", LARGEST_WEIGHT_BITS))
     blocks = -(-pe // lanes)

@@ -104,7 +104,9 @@ def _matrix(size: Size) -> Made:
     attributes = {
         "MW": size["mw"], "MH": size["mh"], "PE": size["pe"], "SIMD": size["simd"], "inputDataType": kinds[0],
         "weightDataType": kinds[1], "outputDataType": kinds[2], "accDataType": kinds[2], "noActivation": 1,
-        "ActVal": 0, "binaryXnorMode": 0, "numInputVectors": [1, ROWS, ROWS], "resType": size["multipliers"],
+        "ActVal": 0, "binaryXnorMode": 0, "numInputVectors": [1, ROWS, ROWS],
+        "resType": "lut" if size["multipliers"] == "lut" else "dsp",
+        "dspStyle": "chain" if size["multipliers"] == "chain" else "lanes",
         "mem_mode": "internal_decoupled", "ram_style": size.get("style", "distributed"),
     }  # fmt: skip
     return "MVAU_rtl", attributes

@@ -54,11 +54,18 @@ def _matrix(get: Values) -> list[tuple[str, dict[str, Any]]]:
     size = {
         "mw": get["MW"], "mh": get["MH"], "pe": pe, "simd": simd, "weight_bits": weight_bits,
         "act_bits": bits(get["inputDataType"]), "accumulator_bits": bits(get["outputDataType"]),
-        "multipliers": "lut" if get.get("resType") == "lut" else "dsp",
+        "multipliers": multipliers(get),
     }  # fmt: skip
     depth = get["MW"] * get["MH"] // (pe * simd)
     memory = {"width": pe * simd * weight_bits, "depth": depth, "style": memory_style(get, depth)}
     return [("core", size), ("weights", memory)]
+
+
+def multipliers(get: Values) -> str:
+    """Which core a matrix-vector unit has: `lut`, `chain`, or `dsp` for FINN's lanes."""
+    if get.get("resType") == "lut":
+        return "lut"
+    return "chain" if get.get("dspStyle") == "chain" else "dsp"
 
 
 AUTO_BLOCK_DEPTH = 512

@@ -375,21 +375,22 @@ struct Mvu : Node {
 	}
 };
 
-// mvu_lut.sv: a place in the queue is reserved when a sum's last word is taken.
-struct LutMvu : Node {
+// mvu_own.sv: a place in the queue is reserved when a sum's last word is taken.
+struct OwnMvu : Node {
 	Replay replay;
-	i64 places = 16, stored = 0;
-	unsigned pipe = 0;
+	int latency;
+	i64 places, stored = 0;
+	std::uint64_t pipe = 0;
 	bool vld = false;
-	explicit LutMvu(const i64* p) : replay(p[0], p[1]) {}
+	explicit OwnMvu(const i64* p) : replay(p[0], p[1]), latency(int(p[2])), places(p[3]) {}
 	bool step(Machine& m) override {
 		const bool input = m.edges[in[0]].valid, ready = m.edges[out[0]].ready;
 		const bool last = replay.offers_last(), take = replay.offers(input) && (places > 0 || !last);
 		m.ready(in[0], replay.passes() ? take : replay.room());
 		bool changed = replay.step(input, take);
-		const bool push = pipe >> 2 & 1, pop = vld && ready, load = stored > 0 && (!vld || ready);
+		const bool push = pipe >> (latency - 1) & 1, pop = vld && ready, load = stored > 0 && (!vld || ready);
 		changed |= pipe != 0 || (take && last) || pop || load;
-		pipe = (pipe << 1 | unsigned(take && last)) & 7u;
+		pipe = (pipe << 1 | std::uint64_t(take && last)) & ((std::uint64_t(1) << latency) - 1);
 		places += i64(pop) - i64(take && last);
 		stored += i64(push) - i64(load);
 		if (load) vld = true;
@@ -513,7 +514,7 @@ struct Estimate : Node {
 	static i64 max(i64 a, i64 b) { return a > b ? a : b; }
 };
 
-enum Kind { FIFO, BLOCK_FIFO, FORK, ADD, CONVERTER, PADDING, SWG, PARALLEL_SWG, MVU, LUT_MVU, THRESHOLD, CAM, ESTIMATE };
+enum Kind { FIFO, BLOCK_FIFO, FORK, ADD, CONVERTER, PADDING, SWG, PARALLEL_SWG, MVU, OWN_MVU, THRESHOLD, CAM, ESTIMATE };
 
 std::unique_ptr<Node> made(int kind, const i64* p, const i64* table) {
 	switch (kind) {
@@ -526,7 +527,7 @@ std::unique_ptr<Node> made(int kind, const i64* p, const i64* table) {
 		case SWG: return std::make_unique<Swg>(p);
 		case PARALLEL_SWG: return std::make_unique<ParallelSwg>(p);
 		case MVU: return std::make_unique<Mvu>(p);
-		case LUT_MVU: return std::make_unique<LutMvu>(p);
+		case OWN_MVU: return std::make_unique<OwnMvu>(p);
 		case THRESHOLD: return std::make_unique<Threshold>(p);
 		case CAM: return std::make_unique<Cam>(p, table);
 		default: return std::make_unique<Estimate>(p);

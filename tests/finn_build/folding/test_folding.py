@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from graph_helpers import PART, chain
+from qonnx.custom_op.registry import getCustomOp
 
 from finn_build.errors import UserError
 from finn_build.folding.automatic import set_folding
@@ -91,6 +92,30 @@ def test_multipliers_in_luts_are_asked_for_and_take_no_dsp(specialised, folding)
     figures = {node.name: node for node in estimate(folded, PART, 100).nodes}
     assert figures["MVAU_rtl_1"].dsp == 0 < figures["MVAU_rtl_0"].dsp
     assert figures["MVAU_rtl_1"].lut > 100
+
+
+def test_chains_are_asked_for_and_take_a_dsp_for_two_lanes(specialised, folding) -> None:
+    folding["MVAU_rtl_1"] |= {"dspStyle": "chain", "PE": 4, "SIMD": 12}
+    folded = apply_folding(specialised, folding, "folding.json")
+    figures = {node.name: node for node in estimate(folded, PART, 100).nodes}
+    assert figures["MVAU_rtl_1"].dsp == 4 // 2 * 12
+
+
+def test_cores_that_cannot_be_built_are_refused_with_one_that_can(specialised, folding) -> None:
+    folding["MVAU_rtl_1"] |= {"SIMD": 36, "dspStyle": "lanes"}
+    message = refused(specialised, folding)
+    assert "MVAU_rtl_1.SIMD: expected less than MW = 36 with FINN's DSP core" in message
+    assert 'got 36; write "dspStyle": "chain"' in message
+    folding["MVAU_rtl_1"]["dspStyle"] = "chain"
+    lint_folding(specialised, folding, "folding.json")
+
+
+def test_folding_for_a_rate_takes_an_own_core_for_a_result_a_cycle(specialised) -> None:
+    folded, _ = set_folding(specialised, 100e6 / 100, 100)
+    entries = [entry for name, entry in folding_of(folded).items() if name.startswith("MVAU")]
+    whole = [node for node in folded.graph.node if node.op_type == "MVAU_rtl"]
+    assert any(getCustomOp(node).get_nodeattr("SIMD") == getCustomOp(node).get_nodeattr("MW") for node in whole)
+    assert any(entry["dspStyle"] == "chain" or entry["resType"] == "lut" for entry in entries)
 
 
 def test_a_window_in_parallel_needs_all_channels(specialised, folding) -> None:

@@ -121,6 +121,27 @@ def test_multipliers_in_luts_take_no_dsp():
     assert in_dsps.dsp_estimation(PART) == 9
 
 
+def test_two_lanes_share_a_dsp_of_a_chain():
+    _, chain = matrix(resType="dsp", dspStyle="chain", PE=4, SIMD=6)
+    assert chain.dsp_estimation(PART) == 2 * 6
+    assert 0 < chain.lut_estimation(PART) < matrix(PE=4, SIMD=6)[1].lut_estimation(PART)
+
+
+@pytest.mark.parametrize(
+    ("part", "changed", "said"),
+    [
+        ("xck26-sfvc784-2LV-c", {}, "expected lanes: chains are written for DSP48E1, got chain on xck26"),
+        (PART, {"inputDataType": "UINT16"}, "2·W + A + ⌈log2 SIMD⌉ up to 24, got SIMD 3, W5 A16; take lanes"),
+    ],
+)
+def test_chains_refuse_what_they_cannot_hold(tmp_path, part, changed, said):
+    model, node = matrix(resType="dsp", dspStyle="chain", **changed)
+    node.set_nodeattr("code_gen_dir_ipgen", str(tmp_path))
+    with pytest.raises(UserError) as caught:
+        node.generate_hdl(model, part, 10.0)
+    assert said in str(caught.value)
+
+
 def test_lut_multipliers_keep_the_weights_memory(tmp_path):
     from finn_build.adapter import finn_session
 
@@ -133,9 +154,8 @@ def test_lut_multipliers_keep_the_weights_memory(tmp_path):
         files = node.get_rtl_file_list(abspath=True)
         commands = node.code_generation_ipi()
     names = [file.rpartition("/")[2] for file in files]
-    assert {"replay_buffer.sv", "mvu_lut.sv", "memstream.sv", "matrix_wrapper.v", "matrix_memstream_wrapper.v"} <= set(
-        names
-    )
+    expected = {"replay_buffer.sv", "mvu_own.sv", "weight_rom.sv", "matrix_wrapper.v", "matrix_memstream_wrapper.v"}
+    assert expected <= set(names)
     assert "mvu.sv" not in names
     assert (code / "memblock.dat").read_text().count("\n") == 12 * 8 // (8 * 3)
     assert f"add_files -norecurse {rtl_library()}/mvu/replay_buffer.sv" in commands

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from finn_build.nodes.wrappers import add_wrapper, fifo_wrapper, fork_wrapper, mvu_lut_wrapper, padded, source
+from finn_build.nodes.mvu import MODULES
+from finn_build.nodes.wrappers import add_wrapper, fifo_wrapper, fork_wrapper, mvu_wrapper, padded, source
+from finn_build.resources.chains import core_timing
 from finn_build.rtl.bench import Instance, bench_design
 from finn_build.rtl.design import Stream
 from finn_build.rtl.library import rtl_library
@@ -36,6 +38,11 @@ class Mvu:
     activation_bits: int
     signed: bool = False
     accumulator_bits: int = 24
+    chain: bool = False
+
+    @property
+    def folds(self):
+        return self.mw // self.simd
 
 
 FORKS = {"fork2": (5, 2), "fork3": (33, 3)}
@@ -53,6 +60,13 @@ MVUS = {
     "mvu_signed": Mvu(8, 6, 3, 4, 3, 6, signed=True),
     "mvu_no_fold": Mvu(4, 4, 4, 4, 2, 2),
     "mvu_bit": Mvu(10, 2, 1, 5, 4, 1),
+    "mvu_weight_bit": Mvu(8, 4, 2, 4, 1, 4),
+    "mvu_tree": Mvu(14, 4, 2, 7, 6, 6),
+    "chain_one": Mvu(1, 1, 1, 1, 4, 4, chain=True),
+    "chain_odd": Mvu(12, 6, 3, 4, 5, 5, chain=True),
+    "chain_image": Mvu(27, 4, 2, 27, 5, 8, chain=True),
+    "chain_signed": Mvu(10, 6, 2, 5, 3, 6, signed=True, chain=True),
+    "chain_full": Mvu(32, 2, 2, 16, 7, 6, chain=True),
 }
 FIFOS = {"fifo2": (8, 2), "fifo5": (3, 5), "fifo32": (70, 32)}
 
@@ -74,10 +88,11 @@ def bench(programs, tmp_path_factory):
         instances.append(Instance(name, *ports(streams, [("out0_V", add.pe * add.out_bits)])))
     for name, mvu in MVUS.items():
         texts.append(
-            mvu_lut_wrapper(
+            mvu_wrapper(
                 name, mw=mvu.mw, mh=mvu.mh, pe=mvu.pe, simd=mvu.simd, weight_bits=mvu.weight_bits,
                 activation_bits=mvu.activation_bits, signed_activations=mvu.signed,
-                accumulator_bits=mvu.accumulator_bits,
+                accumulator_bits=mvu.accumulator_bits, chain=mvu.chain,
+                queue=core_timing(mvu.simd, mvu.folds, chain=mvu.chain).queue,
             )
         )  # fmt: skip
         streams = [("in0_V", mvu.simd * mvu.activation_bits), ("in1_V", mvu.pe * mvu.simd * mvu.weight_bits)]
@@ -88,7 +103,7 @@ def bench(programs, tmp_path_factory):
         instances.append(Instance(name, *ports([("in0_V", bits)], [("out0_V", bits)]), open_ports=("high_water",)))
     wrappers = folder / "wrappers.v"
     wrappers.write_text("\n".join(texts))
-    own = [source(name) for name in ("stream_skid", "stream_fork", "residual_add", "stream_fifo", "mvu_lut")]
+    own = [source(name) for name in ("stream_skid", "stream_fork", "residual_add", *MODULES)]
     sources = [*own, rtl_library() / "mvu" / "replay_buffer.sv", wrappers]
     return build(bench_design("bench", instances, sources, folder), programs)
 

@@ -85,6 +85,10 @@ def foldings(draw):
             "DuplicateStreams_rtl": {"PE": "NumChannels"},
         }.get(node.op_type, {})
         values = {key: draw(st.sampled_from(divisors(instance.get_nodeattr(whole)))) for key, whole in limits.items()}
+        if node.op_type == "MVAU_rtl" and instance.get_nodeattr("resType") != "lut":
+            # FINN's core loses results at one a cycle.
+            own = values["SIMD"] == instance.get_nodeattr("MW") or draw(st.booleans())
+            values["dspStyle"] = "chain" if own else "lanes"
         if values:
             found[node.name] = values
     return found

@@ -45,10 +45,18 @@ def accelerator(tmp_path_factory):
 
 @pytest.mark.verify
 @pytest.mark.timeout(1800)
-def test_the_dsp_netlist_computes_what_its_source_computes(accelerator, programs, tmp_path):
+@pytest.mark.parametrize(
+    ("folding", "dsps"),
+    # W4A4: four of FINN's lanes share a DSP, two lanes a chain.
+    [({"PE": 4, "SIMD": 3}, 3), ({"PE": 4, "SIMD": 9, "dspStyle": "chain"}, 18)],
+    ids=["lanes", "chain"],
+)
+def test_the_dsp_netlist_computes_what_its_source_computes(folding, dsps, programs, tmp_path):
+    code = tmp_path / "code"
+    small_code(code, folding={"MVAU_rtl_1": folding})
+    accelerator = write_accelerator(read_netlist(ModelWrapper(str(code / "graph.onnx")), code), tmp_path)
     proof = prove_netlist(accelerator, "MVAU_rtl_1", tmp_path, cache=programs)
-    # W4A4: four lanes, so PE 4 and SIMD 3 take three DSPs.
-    assert proof.resources.dsp == 3
+    assert proof.resources.dsp == dsps
     assert proof.words >= 50
 
 

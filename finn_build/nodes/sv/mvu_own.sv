@@ -1,4 +1,4 @@
-// Matrix-vector unit with multipliers in LUTs: the streams of FINN's mvu_vvu_axi, no DSP.
+// Matrix-vector unit with the streams of FINN's mvu_vvu_axi, around a core of this project's: LUTs or chains of DSPs.
 //
 // Contract
 //   - Input: MW/SIMD words a vector, SIMD activations each, element 0 in the low bits; every vector is used MH/PE times.
@@ -7,8 +7,9 @@
 //   - Output: MH/PE words a vector, PE sums each: Σ_i w[i]·a[i] modulo 2^ACCU_WIDTH, exact if ACCU_WIDTH holds it.
 //   - One word of weights a cycle where the streams keep up; results queue up to QUEUE words deep while the output
 //     stalls, and compute goes on until then. All of irdy, wrdy and ovld depend on ordy through registers alone.
+//   - CHAIN: dsp_chain instead of lut_products; its contract says which widths it takes.
 //   - rst is synchronous and active high. Needs FINN's replay_buffer.
-module mvu_lut #(
+module mvu_own #(
 	parameter int unsigned MW                 = 4,
 	parameter int unsigned MH                 = 4,
 	parameter int unsigned PE                 = 1,
@@ -16,7 +17,9 @@ module mvu_lut #(
 	parameter int unsigned WEIGHT_WIDTH       = 4,
 	parameter int unsigned ACTIVATION_WIDTH   = 4,
 	parameter bit          SIGNED_ACTIVATIONS = 0,
-	parameter int unsigned ACCU_WIDTH         = 16
+	parameter int unsigned ACCU_WIDTH         = 16,
+	parameter bit          CHAIN              = 0,
+	parameter int unsigned QUEUE              = 16
 ) (
 	input  logic                                       clk,
 	input  logic                                       rst,
@@ -31,9 +34,9 @@ module mvu_lut #(
 	input  logic                                       ordy
 );
 
-	localparam int unsigned QUEUE       = 16;
-	localparam int unsigned PLANE_WIDTH = ACTIVATION_WIDTH + 1 + $clog2(SIMD);
-	localparam int unsigned TOTAL_WIDTH = PLANE_WIDTH + WEIGHT_WIDTH;
+	// A word's sum is as wide as it can become, and there so many cycles after the word was taken.
+	localparam int unsigned SUM_WIDTH = WEIGHT_WIDTH + ACTIVATION_WIDTH + $clog2(SIMD);
+	localparam int unsigned LATENCY   = CHAIN ? SIMD + 3 : 2;
 
 	logic [SIMD-1:0][ACTIVATION_WIDTH-1:0] a;
 	logic a_there, a_last, take;
@@ -71,61 +74,57 @@ module mvu_lut #(
 		else if (pop && !(take && a_last)) places <= places + 1'b1;
 	end
 
-	// Stage 1: bit planes. Stage 2: their sum. Stage 3: accumulation over the synapse fold.
-	logic used1, last1, used2, last2, first3, done3;
-	always_ff @(posedge clk) begin
-		if (rst) begin
-			used1  <= 1'b0;
-			used2  <= 1'b0;
-			done3  <= 1'b0;
-			first3 <= 1'b1;
-		end else begin
-			used1 <= take;
-			used2 <= used1;
-			done3 <= used2 && last2;
-			if (used2) first3 <= last2;
-		end
-		last1 <= a_last;
-		last2 <= last1;
+	// The core never stops: what was not taken runs through it unused.
+	logic [PE-1:0][SUM_WIDTH-1:0] sum;
+	if (CHAIN) begin : g_chain
+		dsp_chain #(
+			.PE(PE),
+			.SIMD(SIMD),
+			.WEIGHT_WIDTH(WEIGHT_WIDTH),
+			.ACTIVATION_WIDTH(ACTIVATION_WIDTH),
+			.SIGNED_ACTIVATIONS(SIGNED_ACTIVATIONS)
+		) core (
+			.clk,
+			.w(wdat),
+			.a,
+			.sum
+		);
+	end else begin : g_luts
+		lut_products #(
+			.PE(PE),
+			.SIMD(SIMD),
+			.WEIGHT_WIDTH(WEIGHT_WIDTH),
+			.ACTIVATION_WIDTH(ACTIVATION_WIDTH),
+			.SIGNED_ACTIVATIONS(SIGNED_ACTIVATIONS)
+		) core (
+			.clk,
+			.w(wdat),
+			.a,
+			.sum
+		);
 	end
 
-	// One plane a bit of the weights: the sum of the activations whose weight has that bit. No multiplier is written
-	// down, so none can become a DSP.
-	logic [PE-1:0][ACCU_WIDTH-1:0] sums;
-	for (genvar p = 0; p < int'(PE); p++) begin : g_pe
-		logic signed [PLANE_WIDTH-1:0] plane[WEIGHT_WIDTH];
-		for (genvar b = 0; b < int'(WEIGHT_WIDTH); b++) begin : g_plane
-			// A heap: node i is the sum of nodes 2i + 1 and 2i + 2, the last SIMD nodes are the activations.
-			logic signed [PLANE_WIDTH-1:0] node[2*SIMD-1];
-			for (genvar i = 0; i < 2 * int'(SIMD) - 1; i++) begin : g_node
-				if (i < int'(SIMD) - 1) begin : g_add
-					assign node[i] = node[2*i+1] + node[2*i+2];
-				end else begin : g_leaf
-					localparam int unsigned S = i - (SIMD - 1);
-					logic signed [ACTIVATION_WIDTH:0] x;
-					assign x       = {SIGNED_ACTIVATIONS && a[S][ACTIVATION_WIDTH-1], a[S]};
-					assign node[i] = wdat[p][S][b] ? PLANE_WIDTH'(x) : '0;
-				end
-			end
-			always_ff @(posedge clk) plane[b] <= node[0];
+	// Accumulation over the synapse fold.
+	logic [LATENCY-1:0] used, last;
+	logic first, done;
+	always_ff @(posedge clk) begin
+		if (rst) begin
+			used  <= '0;
+			done  <= 1'b0;
+			first <= 1'b1;
+		end else begin
+			used <= LATENCY'({used, take});
+			done <= used[LATENCY-1] && last[LATENCY-1];
+			if (used[LATENCY-1]) first <= last[LATENCY-1];
 		end
+		last <= LATENCY'({last, a_last});
+	end
 
-		logic signed [TOTAL_WIDTH-1:0] total, total2;
-		always_comb begin
-			total = '0;
-			for (int b = 0; b < int'(WEIGHT_WIDTH); b++) begin
-				// In two's complement the highest bit counts negatively.
-				if (b == int'(WEIGHT_WIDTH) - 1) total = total - (TOTAL_WIDTH'(plane[b]) <<< b);
-				else total = total + (TOTAL_WIDTH'(plane[b]) <<< b);
-			end
-		end
-
-		logic signed [ACCU_WIDTH-1:0] accumulator;
+	logic [PE-1:0][ACCU_WIDTH-1:0] totals;
+	for (genvar p = 0; p < int'(PE); p++) begin : g_total
 		always_ff @(posedge clk) begin
-			total2 <= total;
-			if (used2) accumulator <= (first3 ? '0 : accumulator) + ACCU_WIDTH'(total2);
+			if (used[LATENCY-1]) totals[p] <= ACCU_WIDTH'(signed'(sum[p])) + (first ? '0 : totals[p]);
 		end
-		assign sums[p] = accumulator;
 	end
 
 	stream_fifo #(
@@ -134,8 +133,8 @@ module mvu_lut #(
 	) queue (
 		.clk,
 		.rst,
-		.idat(sums),
-		.ivld(done3),
+		.idat(totals),
+		.ivld(done),
 		/* verilator lint_off PINCONNECTEMPTY */
 		.irdy(),  // the count of places keeps it from filling up
 		.high_water(),
