@@ -1,7 +1,9 @@
 """A build, stage by stage: this file is the list of them."""
 
 import contextlib
+import errno
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +84,7 @@ def build_all(config: Config, options: BuildOptions, listener: Listener) -> Outc
         remedy = "give --data DIR or set FINN_CAM_DATA"
         raise UserError("stage accuracy", f"a data set in the layout of {config.data.dataset}", "none", remedy)
     store = Store((options.out or default_build_folder()).resolve() / config.name, PUBLISHED)
-    with _alone(store.folder, config.name):
+    with _alone(store.folder, config.name), _full_disk_named(store.folder):
         runner = Runner(store, listener, options.until, options.force, options.skip)
         with contextlib.suppress(UntilReached):
             run_stages(config, sources, runner)
@@ -248,6 +250,18 @@ def publish(made: Path, place: Path, names: list[str]) -> None:
             partial = target.with_name(f".{name}.partial")
             shutil.copyfile(source, partial)
             partial.replace(target)
+
+
+@contextlib.contextmanager
+def _full_disk_named(folder: Path) -> Iterator[None]:
+    """Names the disk that is full: a failed write does not say whether it was to the results or to a temporary file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) and not error.filename:
+            places = (folder, Path(tempfile.gettempdir()))
+            error.filename = str(min(places, key=lambda place: shutil.disk_usage(place).free))
+        raise
 
 
 @contextlib.contextmanager

@@ -143,7 +143,8 @@ def _of_system(error: OSError) -> str:
     """A full disk, a missing permission and their like are the machine's user's to mend, so they get one line."""
     place = str(error.filename) if error.filename else "file system"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return str(UserError(place, "free disk space", "a full disk", "free some, or give another folder with --out"))
+        remedy = "free some, or use another: --out for results, TMPDIR for temporary files"
+        return str(UserError(place, "free disk space", "a full disk", remedy))
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return str(UserError(place, "a place to read and write", str(error.strerror), "correct its permissions"))
     if error.errno == errno.EISDIR:
