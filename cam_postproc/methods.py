@@ -85,13 +85,13 @@ def compute_maps(
         raise CamError("CAM method", " or ".join(METHODS), repr(method), "choose one of them")
     if len(images) == 0:
         raise CamError("images", "at least one", "none", "pass a batch")
-    module = _find_layer(model, layer)
+    module = find_layer(model, layer)
     training = {part: part.training for part in model.modules()}
     model.eval()
     try:
         with torch.enable_grad():
             run = _run(model, module, images)
-            chosen = _classes(run.logits, classes)
+            chosen = choose_classes(run.logits, classes)
             if method == "cam":
                 maps = _cam(run.activations, _weights(model, classifier, run), chosen)
             elif method == "smoothgradcam++":
@@ -122,7 +122,7 @@ def _run(model: nn.Module, layer: nn.Module, images: Tensor) -> _Run:
     seen: list[Tensor] = []
 
     def keep(_: nn.Module, __: Any, output: Any) -> None:
-        seen.append(_tensor(output))
+        seen.append(plain_tensor(output))
 
     handle = layer.register_forward_hook(keep)
     try:
@@ -132,7 +132,7 @@ def _run(model: nn.Module, layer: nn.Module, images: Tensor) -> _Run:
         handle.remove()
     if isinstance(output, dict):
         output = output.get("logits")
-    logits = _tensor(output)
+    logits = plain_tensor(output)
     if not isinstance(logits, Tensor) or logits.ndim != 2:
         got = f"{tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
         raise CamError("model output", "logits [N, classes]", got, "pass a classifier")
@@ -145,16 +145,17 @@ def _run(model: nn.Module, layer: nn.Module, images: Tensor) -> _Run:
     return _Run(activations, logits)
 
 
-def _tensor(output: Any) -> Any:
+def plain_tensor(output: Any) -> Any:
     """The plain tensor of a quantised one (which may be a tuple as well), or the first of a tuple."""
     if hasattr(output, "value") and isinstance(output.value, Tensor):
         return output.value
     if isinstance(output, (tuple, list)) and output:
-        return _tensor(output[0])
+        return plain_tensor(output[0])
     return output
 
 
-def _find_layer(model: nn.Module, layer: nn.Module | str) -> nn.Module:
+def find_layer(model: nn.Module, layer: nn.Module | str) -> nn.Module:
+    """A layer, or the one of that name; CamError where there is none."""
     if isinstance(layer, nn.Module):
         return layer
     named = dict(model.named_modules())
@@ -165,7 +166,8 @@ def _find_layer(model: nn.Module, layer: nn.Module | str) -> nn.Module:
     return found
 
 
-def _classes(logits: Tensor, classes: Sequence[int] | None) -> Tensor:
+def choose_classes(logits: Tensor, classes: Sequence[int] | None) -> Tensor:
+    """The classes asked for, or each image's argmax: int64 [N]; CamError for ones that are not there."""
     if classes is None:
         return logits.detach().argmax(dim=1)
     count, limit = logits.shape
@@ -183,7 +185,7 @@ def _weights(model: nn.Module, classifier: nn.Module | None, run: _Run) -> Tenso
             raise CamError("CAM classifier", "a linear layer", "none in the model", "name it, or use gradcam")
         found = linear[-1]
     quantise: Callable[[], Any] | None = getattr(found, "quant_weight", None)
-    weight = _tensor(quantise()) if quantise is not None else getattr(found, "weight", None)
+    weight = plain_tensor(quantise()) if quantise is not None else getattr(found, "weight", None)
     wanted = (run.logits.shape[1], run.activations.shape[1])
     if not isinstance(weight, Tensor) or weight.numel() != wanted[0] * wanted[1]:
         got = f"{tuple(weight.shape)}" if isinstance(weight, Tensor) else type(found).__name__

@@ -3,12 +3,21 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from finn_build.config import Config
 from finn_build.errors import UserError
 from finn_build.labels import require_same_order
 from finn_build.sources import find_dataset
+
+if TYPE_CHECKING:
+    from models.datasets.dataset import Dataset
+    from models.network import QuantResNet
+
+BATCH = 50
 
 Tell = Callable[[float, str, bool], None]
 """Told the fraction that is done, the figures so far, and whether an epoch just ended."""
@@ -73,9 +82,12 @@ def train_fcam(
         losses = ", ".join(f"{kind} {loss:.4f}" for kind, loss in now.losses.items())
         tell(done, f"epoch {now.epoch + 1}/{now.epochs} loss: {losses}", now.step == now.steps)
 
-    decoders, seconds = train_decoders(
-        features_of(network, recipe.seeds_from), identity_of(network), learnt, recipe, folder, on_progress=on_progress
-    )
+    def on_maps(done: float) -> None:
+        tell(0.0, f"activation maps to draw seeds from: {done:.0%}", done == 1)
+
+    own = identity_of(network)
+    cams = _kept_maps(folder / "seed-maps.safetensors", network, own, learnt, recipe.seeds_from, on_maps)
+    decoders, seconds = train_decoders(features_of(network), own, learnt, cams, recipe, folder, on_progress=on_progress)
     count = torch.get_num_threads()
     facts = DecoderFacts(
         dataset=describe_images(config.data.dataset, root),
@@ -94,3 +106,38 @@ def train_fcam(
         "epochs": recipe.epochs,
         "seconds": facts.seconds,
     }
+
+
+def _kept_maps(
+    path: Path,
+    network: "QuantResNet",
+    identity: str,
+    data: "Dataset",
+    method: str,
+    progress: Callable[[float], None],
+) -> NDArray[np.float32]:
+    """The activation map of each image's class: float32 [N, h, w]; computed once, and read again by a resumed run."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file, save_file
+
+    from finn_build.cam_methods import map_batch
+    from models.network import Arithmetic
+    from models.train_state import fingerprint
+
+    name = fingerprint(identity, method, data.images, data.labels)
+    try:
+        kept = load_file(path).get(name)
+    except (SafetensorError, OSError):
+        kept = None
+    if kept is not None and len(kept) == len(data):
+        return np.asarray(kept, np.float32)
+    found = []
+    for start in range(0, len(data), BATCH):
+        part = slice(start, start + BATCH)
+        maps, _ = map_batch(network, data.images[part], data.labels[part], Arithmetic.TRAINING, method)
+        found.append(maps.astype(np.float32))
+        progress(min(1.0, (start + BATCH) / len(data)))
+    cams = np.concatenate(found)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: cams}, path)
+    return cams

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cam_postproc.reference import normalise_float64
 from models.evaluate import to_input
 from models.fcam.checkpoint import load_decoders
 from models.fcam.decoder import Decoder, Kind
@@ -47,7 +48,7 @@ class FcamMaps:
         with torch.inference_mode():
             for start in range(0, len(images), BATCH):
                 x = to_input(images[start : start + BATCH])
-                features = frozen(x, torch.zeros(len(x), dtype=torch.int64))
+                features = frozen(x)
                 for kind, decoder in self._decoders.items():
                     found[FCAM[kind]].append(_levels(decoder, x, features))
         return {method: np.concatenate(parts) for method, parts in found.items()}
@@ -75,5 +76,5 @@ class FcamMaps:
 
 
 def _levels(decoder: Decoder, images: Tensor, features: Features) -> NDArray[np.float32]:
-    shares: NDArray[np.float32] = torch.sigmoid(decoder(images, features)).numpy()
-    return 255 * shares
+    """The logit, min-maxed over each image: the sigmoid saturates, and a threshold could not tell its pixels apart."""
+    return np.float32(255) * normalise_float64(decoder(images, features).numpy()).astype(np.float32)

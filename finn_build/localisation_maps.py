@@ -14,6 +14,7 @@ from cam_postproc.hls.csim import CamCsim
 from cam_postproc.hostside import decode_packets
 from cam_postproc.reference import heatmap_float64
 from cam_postproc.spec import CamSpec
+from finn_build.cam_methods import map_batch
 from finn_build.config import Config
 from finn_build.errors import CheckFailed
 from finn_build.executors.base import Output
@@ -22,8 +23,7 @@ from finn_build.fcam_maps import FcamMaps
 from finn_build.head import Head, read_head
 from finn_build.localisation_data import Boxed
 from models.checkpoint import load_checkpoint
-from models.evaluate import to_input
-from models.network import Arithmetic, QuantResNet, weights_of
+from models.network import Arithmetic, QuantResNet
 
 BATCH = 64
 
@@ -54,7 +54,7 @@ class Forms:
     Args:
         config: that was built.
         folder: of its build.
-        methods: of `cam_postproc.methods`; integer and csim know `cam` alone.
+        methods: of `cam_methods.ALL_METHODS`; integer and csim know `cam` alone.
         decoders: of F-CAM, trained on this network; None leaves its methods away.
 
     Raises:
@@ -82,48 +82,27 @@ class Forms:
                 model.
         """
         found: dict[FormName, Heat] = {}
-        jobs: list[tuple[str, Arithmetic, str]] = []
-        if self._network is not None:
+        jobs: list[tuple[str, QuantResNet, Arithmetic, str]] = []
+        network = self._network
+        if network is not None:
             forms = (("float", Arithmetic.FLOAT), ("quantised", Arithmetic.TRAINING))
-            jobs = [(name, arithmetic, method) for name, arithmetic in forms for method in self._methods]
-        for number, (name, arithmetic, method) in enumerate(jobs):
-            found[name, method] = self._software(boxed, arithmetic, method)
+            jobs = [(name, network, arithmetic, method) for name, arithmetic in forms for method in self._methods]
+        for number, (name, source, arithmetic, method) in enumerate(jobs):
+            found[name, method] = self._software(boxed, source, arithmetic, method)
             progress((number + 1) / (len(jobs) + 2))
         if self._fcam is not None:
             for method, maps in self._fcam.of_images(boxed.images).items():
                 found["quantised", method] = Heat(maps, found["quantised", "cam"].logits)
         return {**found, **self.hardware(boxed)}
 
-    def _software(self, boxed: Boxed, arithmetic: Arithmetic, method: str) -> Heat:
+    def _software(self, boxed: Boxed, network: QuantResNet, arithmetic: Arithmetic, method: str) -> Heat:
         maps, logits = [], []
         for start in range(0, len(boxed), BATCH):
             part = slice(start, start + BATCH)
-            answer = self._map_batch(boxed.images[part], boxed.labels[part], arithmetic, method)
+            answer = map_batch(network, boxed.images[part], boxed.labels[part], arithmetic, method)
             maps.append(heatmap_float64(self._spec, answer[0]))
             logits.append(answer[1])
         return Heat(np.concatenate(maps), np.concatenate(logits))
-
-    def _map_batch(
-        self, images: NDArray[np.uint8], labels: NDArray[np.int64], arithmetic: Arithmetic, method: str
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Maps [n, h, w] and logits [n, classes]."""
-        import torch
-
-        from cam_postproc.methods import METHODS, compute_maps
-
-        network = self._network
-        if network is None:
-            raise TypeError("a network from elsewhere has no float form here")
-        with network.computing(arithmetic):
-            if method == "cam":
-                with torch.inference_mode():
-                    logits, tap = network(to_input(images))
-                    weights = weights_of(network.fc, network.fc_codes, arithmetic).double()
-                    maps = torch.einsum("nkhw,nk->nhw", tap.double(), weights[torch.from_numpy(labels)])
-                    return maps.numpy(), logits.numpy()
-            known = next(name for name in METHODS if name == method)
-            found = compute_maps(network, network.last_block, to_input(images), known, classes=labels.tolist())
-            return found.maps, found.logits
 
     def hardware(self, boxed: Boxed) -> dict[FormName, Heat]:
         """The heatmaps of the integer graph with the block's numpy model and with its C++, and of the tap's decoder.

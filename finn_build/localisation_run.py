@@ -37,13 +37,13 @@ def known_methods(named: Sequence[str]) -> list[str]:
     Raises:
         UserError: an unknown name.
     """
-    from cam_postproc.methods import METHODS
+    from finn_build.cam_methods import ALL_METHODS
 
     chosen = ["cam"]
     for name in named:
-        if name not in (*METHODS, "fcam", "all"):
-            raise UserError("--method", f"one of {', '.join(METHODS)}, fcam, or all", repr(name), "correct it")
-        chosen += METHODS if name == "all" else [name] if name in METHODS else []
+        if name not in (*ALL_METHODS, "fcam", "all"):
+            raise UserError("--method", f"one of {', '.join(ALL_METHODS)}, fcam, or all", repr(name), "correct it")
+        chosen += ALL_METHODS if name == "all" else [name] if name in ALL_METHODS else []
     return list(dict.fromkeys(chosen))
 
 

@@ -15,6 +15,8 @@ KINDS: tuple[Kind, ...] = ("skips", "tap")
 """`skips` sees the classifier's finer activations, as the paper's; `tap` the image and the classifier's last map."""
 
 MOST_CHANNELS = 32
+COARSEST = 4
+"""Pixels of a side of the map that gathers the surroundings."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,11 @@ class Decoder(nn.Module):
             sides = [shape.size // 2**i for i in range(len(self.pyramid))]
             guides = [*zip(sides, _widths(shape, sides), strict=True)][::-1]
         widths = _widths(shape, [side for side, _ in guides])
-        self.start = _unit(shape.channels[0], min(MOST_CHANNELS, 2 * widths[0]), 1)
+        first = min(MOST_CHANNELS, 2 * widths[0])
+        self.start = _unit(shape.channels[0], first, 1)
+        self.context = nn.ModuleList(_unit(first, first, 3, stride=2) for _ in range(_halvings(shape.sides[0])))
         self.reduce = nn.ModuleList(_unit(inputs, width, 1) for (_, inputs), width in zip(guides, widths, strict=True))
-        before = [min(MOST_CHANNELS, 2 * widths[0]), *widths[:-1]]
+        before = [first, *widths[:-1]]
         self.join = nn.ModuleList(_unit(a + b, b, 3) for a, b in zip(before, widths, strict=True))
         self.answer = nn.Conv2d(widths[-1], 1, 1)
 
@@ -73,13 +77,23 @@ class Decoder(nn.Module):
         Returns:
             Float [N, S, S].
         """
-        x = self.start(features.maps[0])
+        x = self._surroundings(self.start(features.maps[0]))
         for guide, reduce, join in zip(self._guides(images, features), self.reduce, self.join, strict=True):
             if x.shape[2:] != guide.shape[2:]:
                 x = functional.interpolate(x, size=guide.shape[2:], mode="bilinear", align_corners=False)
             x = join(torch.cat([x, reduce(guide)], dim=1))
         logit: Tensor = self.answer(x)[:, 0]
         return logit
+
+    def _surroundings(self, x: Tensor) -> Tensor:
+        """Adds to each place what the whole picture shows: a shallow classifier's tap sees but a part of it."""
+        levels = [x]
+        for step in self.context:
+            levels.append(step(levels[-1]))
+        whole = levels[-1]
+        for finer in reversed(levels[:-1]):
+            whole = finer + functional.interpolate(whole, size=finer.shape[2:], mode="bilinear", align_corners=False)
+        return whole
 
     def _guides(self, images: Tensor, features: Features) -> Sequence[Tensor]:
         """Coarse to fine."""
@@ -102,6 +116,14 @@ def _pyramid(size: int, side: int, width: int) -> nn.ModuleList:
         steps.append(_unit(inputs, outputs, 3, stride=2))
         inputs, size = outputs, (size + 1) // 2
     return nn.ModuleList(steps)
+
+
+def _halvings(side: int) -> int:
+    """How often a side is halved until it is at most `COARSEST`."""
+    count = 0
+    while side > COARSEST:
+        side, count = (side + 1) // 2, count + 1
+    return count
 
 
 def _widths(shape: Shape, sides: Sequence[int]) -> list[int]:

@@ -10,7 +10,13 @@ UNKNOWN = -1.0
 
 
 def draw_seeds(
-    cam: Tensor, size: int, foreground: int, background: int, share: float, generator: torch.Generator
+    cam: Tensor,
+    size: int,
+    foreground: int,
+    background: int,
+    share: float,
+    generator: torch.Generator,
+    centre: float = 0.0,
 ) -> Tensor:
     """Foreground seeds from where the map exceeds Otsu's threshold, background seeds from where it is lowest.
 
@@ -23,11 +29,13 @@ def draw_seeds(
         foreground, background: seeds of an image.
         share: n%, of an image's pixels that count as background, as a fraction.
         generator: on the CPU.
+        centre: standard deviation, as a fraction of the side, of a Gaussian in the middle that the map is multiplied
+            with: pictures show their object near the middle, which needs no box to know. 0: none, as in the paper.
 
     Returns:
         Float [N, S, S]: 1, 0, or `UNKNOWN`.
     """
-    levels = _levels(cam, size)
+    levels = _levels(cam, size, centre)
     flat = levels.flatten(1).float()
     inside = torch.stack([_otsu_region(level) for level in levels.numpy()]).flatten(1)
     least = flat.argsort(dim=1, stable=True)[:, : max(1, round(share * flat.shape[1]))]
@@ -42,11 +50,16 @@ def draw_seeds(
     return seeds
 
 
-def _levels(cam: Tensor, size: int) -> Tensor:
-    """Min-maxed to 0 … 255 and resized: uint8 [N, S, S]."""
+def _levels(cam: Tensor, size: int, centre: float) -> Tensor:
+    """Min-maxed to 0 … 255, resized, and weighed: uint8 [N, S, S]."""
     x = cam - cam.amin(dim=(1, 2), keepdim=True)
     x = x / x.amax(dim=(1, 2), keepdim=True).clamp(min=1e-12)
     x = functional.interpolate(x[:, None], size=(size, size), mode="bilinear", align_corners=False)[:, 0]
+    if centre > 0:
+        offset = (torch.arange(size) - (size - 1) / 2) / (centre * size)
+        falloff = torch.exp(-offset.square() / 2)
+        x = x * falloff[:, None] * falloff[None, :]
+        x = x / x.amax(dim=(1, 2), keepdim=True).clamp(min=1e-12)
     return (255 * x).to(torch.uint8)
 
 

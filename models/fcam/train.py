@@ -9,12 +9,13 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models.datasets.dataset import Dataset
 from models.evaluate import to_input
 from models.fcam.decoder import KINDS, Decoder, Kind, Shape
-from models.fcam.features import Frozen, Method
+from models.fcam.features import Frozen
 from models.fcam.losses import affinities, crf_loss, partial_cross_entropy, size_loss
 from models.fcam.seeds import draw_seeds
 from models.tensors import restore
@@ -23,12 +24,16 @@ from models.train_state import Position, fingerprint, load_state, momentum_of, s
 REMEDY = "delete it to train from the start"
 
 
+SeedMethod = Literal["cam", "layercam", "layercam-fused"]
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How decoders are trained; what the paper says unless noted.
 
     Args:
         seeds_from: the method whose maps seeds are drawn from; the paper tries several.
+        centre: as `draw_seeds` takes it.
         epochs, batch_size, learning_rate, momentum, weight_decay: of SGD; the rate falls to 0 by a cosine.
         foreground, background: seeds of an image and step.
         share: n%, of an image's pixels that count as background.
@@ -43,7 +48,8 @@ class Recipe:
         seed: of weights and draws.
     """
 
-    seeds_from: Method = "layercam"
+    seeds_from: SeedMethod = "layercam-fused"
+    centre: float = 0.375
     epochs: int = 10
     batch_size: int = 32
     learning_rate: float = 0.05
@@ -84,6 +90,7 @@ def train_decoders(
     frozen: Frozen,
     identity: str,
     data: Dataset,
+    cams: NDArray[np.float32],
     recipe: Recipe,
     folder: Path,
     on_progress: Callable[[Progress], None] | None = None,
@@ -94,6 +101,7 @@ def train_decoders(
         frozen: the classifier's features.
         identity: fingerprint of the classifier.
         data: the training split; its boxes, if it has any, are not looked at.
+        cams: [N, h, w], the activation map of each image's class, which seeds are drawn from.
         recipe: how.
         folder: where the state is kept; a run that was killed goes on from its last finished epoch.
         on_progress: called after every batch.
@@ -104,7 +112,7 @@ def train_decoders(
     Raises:
         ModelError: the folder holds the state of another training.
     """
-    run = fingerprint(identity, asdict(recipe), fingerprint(data.images, data.labels))
+    run = fingerprint(identity, asdict(recipe), fingerprint(data.images, data.labels, cams))
     decoders = _build(frozen, data, recipe)
     modules = torch.nn.ModuleDict({str(kind): decoder for kind, decoder in decoders.items()})
     names = {parameter: name for name, parameter in modules.named_parameters()}
@@ -130,11 +138,11 @@ def train_decoders(
         began = time.monotonic()
         sums = dict.fromkeys(KINDS, 0.0)
         modules.train()
-        for step, (images, classes, generator) in enumerate(_batches(data, recipe, position.epoch)):
+        for step, (images, maps, generator) in enumerate(_batches(data, cams, recipe, position.epoch)):
             done = (position.epoch * steps + step) / (recipe.epochs * steps)
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
-            losses = _losses(frozen, decoders, images, classes, generator, recipe, position.epoch)
+            losses = _losses(frozen, decoders, images, maps, generator, recipe, position.epoch)
             optimizer.zero_grad(set_to_none=True)
             torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -153,41 +161,42 @@ def train_decoders(
 
 def _build(frozen: Frozen, data: Dataset, recipe: Recipe) -> dict[Kind, Decoder]:
     size = data.images.shape[1]
-    maps = frozen(to_input(data.images[:1]), torch.from_numpy(data.labels[:1])).maps
+    maps = frozen(to_input(data.images[:1])).maps
     torch.manual_seed(recipe.seed)
     channels, sides = tuple(x.shape[1] for x in maps), tuple(x.shape[2] for x in maps)
     shapes = {kind: Shape(kind, size, channels, sides, recipe.width) for kind in KINDS}
     return {kind: Decoder(shape) for kind, shape in shapes.items()}
 
 
-def _batches(data: Dataset, recipe: Recipe, epoch: int) -> Iterator[tuple[Tensor, Tensor, torch.Generator]]:
-    """Images, half of them mirrored, their classes, and a generator for what else is drawn."""
+def _batches(
+    data: Dataset, cams: NDArray[np.float32], recipe: Recipe, epoch: int
+) -> Iterator[tuple[Tensor, Tensor, torch.Generator]]:
+    """Images, half of them mirrored, their activation maps, and a generator for what else is drawn."""
     rng = np.random.default_rng([recipe.seed, epoch])
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     order = rng.permutation(len(data))
     batch = min(recipe.batch_size, len(data))
     for start in range(0, len(data) - batch + 1, batch):
         chosen = order[start : start + batch]
-        images = data.images[chosen]
+        images, maps = data.images[chosen], cams[chosen]
         mirrored = rng.random(len(chosen)) < 0.5
-        images[mirrored] = images[mirrored, :, ::-1]
-        yield to_input(images), torch.from_numpy(data.labels[chosen]), generator
+        images[mirrored], maps[mirrored] = images[mirrored, :, ::-1], maps[mirrored, :, ::-1]
+        yield to_input(images), torch.from_numpy(maps), generator
 
 
 def _losses(
     frozen: Frozen,
     decoders: dict[Kind, Decoder],
     images: Tensor,
-    classes: Tensor,
+    cams: Tensor,
     generator: torch.Generator,
     recipe: Recipe,
     epoch: int,
 ) -> dict[Kind, Tensor]:
     side = images.shape[-1]
-    features = frozen(images, classes)
-    if features.cam is None:
-        raise TypeError("training needs the activation map of each image's class")
-    seeds = draw_seeds(features.cam, side, recipe.foreground, recipe.background, recipe.share, generator)
+    features = frozen(images)
+    counts = recipe.foreground, recipe.background
+    seeds = draw_seeds(cams, side, *counts, recipe.share, generator, recipe.centre)
     pixels = torch.randperm(side * side, generator=generator)[: recipe.crf_pixels]
     weights = affinities(images, pixels, recipe.sigma_colour, recipe.sigma_place * side)
     losses = {}

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from cam_postproc.methods import compute_maps
 from models.datasets.dataset import Dataset
 from models.errors import ModelError
 from models.evaluate import to_input
@@ -17,7 +16,7 @@ from models.fcam.features import Features, features_of
 from models.fcam.losses import affinities, crf_loss, log_barrier, partial_cross_entropy, size_loss
 from models.fcam.seeds import UNKNOWN, draw_seeds
 from models.fcam.train import Recipe, train_decoders
-from models.network import Arithmetic, QuantResNet, build_network, initialise_untrained
+from models.network import QuantResNet, build_network, initialise_untrained
 from models.spec import Groups, ModelSpec
 
 SIZE = 16
@@ -70,6 +69,17 @@ def test_seeds_lie_in_otsus_region_and_in_the_lowest_share() -> None:
     assert not torch.equal(draw_seeds(cam, SIZE, 3, 3, 0.25, generator), seeds)
 
 
+def test_seeds_may_prefer_the_middle() -> None:
+    cam = torch.zeros(1, 8, 8)
+    cam[0, 3:5, 3:5], cam[0, :2, :2] = 0.8, 1.0
+    corner = torch.zeros(SIZE, SIZE, dtype=torch.bool)
+    corner[:5, :5] = True
+    for centre, wanted in ((0.0, True), (0.25, False)):
+        seeds = draw_seeds(cam, SIZE, 200, 3, 0.25, torch.Generator().manual_seed(0), centre)[0]
+        assert bool((seeds[corner] == 1).any()) == wanted
+        assert (seeds[~corner] == 1).any()
+
+
 def test_only_seeds_count_in_the_cross_entropy() -> None:
     logits = torch.tensor([[[0.0, 5.0], [-9.0, 2.0]]])
     seeds = torch.tensor([[[1.0, UNKNOWN], [UNKNOWN, 0.0]]])
@@ -118,20 +128,10 @@ def test_the_barrier_is_a_logarithm_and_its_tangent() -> None:
 
 def test_features_are_the_networks_own(network: QuantResNet) -> None:
     images = to_input(squares(3)[0].images)
-    features = features_of(network, "cam")(images, torch.tensor([0, 1, 1]))
+    features = features_of(network)(images)
     assert [tuple(x.shape) for x in features.maps] == [(3, 16, 8, 8), (3, 8, 16, 16)]
-    logits, tap = network(images)
+    _, tap = network(images)
     assert torch.equal(features.maps[0], tap)
-    assert features.cam is not None
-    # A class's map averages to its logit.
-    means = features.cam.mean(dim=(1, 2))
-    assert torch.allclose(means, logits[torch.arange(3), [0, 1, 1]], atol=1e-5)
-    with network.computing(Arithmetic.TRAINING):
-        layer = compute_maps(network, network.last_block, images, "layercam", classes=[0, 1, 1]).maps
-    found = features_of(network)(images, torch.tensor([0, 1, 1])).cam
-    assert found is not None
-    # Up to the number of pixels that the pooling divides by.
-    assert np.allclose(found.numpy(), 64 * layer, atol=1e-5)
 
 
 def test_each_decoder_sees_what_it_is_named_after() -> None:
@@ -157,17 +157,15 @@ class Killed(Exception):
 def test_a_training_learns_resumes_and_ships(network: QuantResNet, tmp_path: Path) -> None:
     data, masks = squares(40)
 
-    def frozen(images: torch.Tensor, classes: torch.Tensor) -> Features:
-        # A map that knows the brightest corner of the object, as low in resolution as a classifier's.
-        cam = torch.nn.functional.avg_pool2d(images.mean(dim=1), 4)
-        return Features(features_of(network)(images, classes).maps, cam)
-
-    recipe = Recipe(epochs=6, batch_size=8, width=4, crf_pixels=64, precision="float32", sigma_colour=30.0)
-    decoders, seconds = train_decoders(frozen, "one", data, recipe, tmp_path / "whole")
+    frozen = features_of(network)
+    # A map that knows the brightest corner of the object, as low in resolution as a classifier's.
+    cams = torch.nn.functional.avg_pool2d(to_input(data.images).mean(dim=1), 4).numpy()
+    recipe = Recipe(epochs=6, batch_size=8, width=4, crf_pixels=64, precision="float32", sigma_colour=30.0, centre=0.0)
+    decoders, seconds = train_decoders(frozen, "one", data, cams, recipe, tmp_path / "whole")
     assert seconds > 0
     x = to_input(data.images)
     with torch.inference_mode():
-        features = frozen(x, torch.from_numpy(data.labels))
+        features = frozen(x)
         for kind, decoder in decoders.items():
             found = (decoder(x, features) > 0).numpy()
             overlap = (found & masks).sum() / (found | masks).sum()
@@ -179,13 +177,13 @@ def test_a_training_learns_resumes_and_ships(network: QuantResNet, tmp_path: Pat
             raise Killed
 
     with pytest.raises(Killed):
-        train_decoders(frozen, "one", data, recipe, tmp_path / "cut", kill)
-    again, _ = train_decoders(frozen, "one", data, recipe, tmp_path / "cut")
+        train_decoders(frozen, "one", data, cams, recipe, tmp_path / "cut", kill)
+    again, _ = train_decoders(frozen, "one", data, cams, recipe, tmp_path / "cut")
     for kind, decoder in decoders.items():
         for name, tensor in again[kind].state_dict().items():
             assert torch.equal(tensor, decoder.state_dict()[name]), name
     with pytest.raises(ModelError, match="the state of this training, got another network"):
-        train_decoders(frozen, "two", data, recipe, tmp_path / "cut")
+        train_decoders(frozen, "two", data, cams, recipe, tmp_path / "cut")
 
     path = decoders_path(tmp_path / "small.safetensors")
     assert path.name == "small.fcam.safetensors"
