@@ -32,7 +32,14 @@ def end_if_requested() -> None:
 
 @contextlib.contextmanager
 def remembered() -> Iterator[None]:
-    """Remembers requests to end while a command runs; outside the main thread signals are not this program's."""
+    """Remembers requests to end while a command runs; outside the main thread signals are not this program's.
+
+    Within another it changes nothing: what was asked of the outer one is not forgotten.
+    """
+    handlers = {signal.getsignal(number) for number in _SIGNALS}
+    if _remember in handlers:
+        yield
+        return
     _request.clear()
     if threading.current_thread() is not threading.main_thread():
         yield

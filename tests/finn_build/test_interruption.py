@@ -1,7 +1,10 @@
 """Ctrl-C ends a command even where a library swallows it, and nothing that came of it is kept."""
 
+import builtins
+import contextlib
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ from build_helpers import Quiet
 
 from finn_build import interruption
 from finn_build.cache.store import Store
-from finn_build.cli import app
+from finn_build.cli import app, main
 from finn_build.runner import Runner
 from finn_build.stages.result import Progress, StageResult
 
@@ -81,3 +84,31 @@ def test_ignored_signals_stay_ignored() -> None:
             assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_that_an_import_swallows_ends_the_command(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    original = builtins.__import__
+
+    def swallowing(name: str, *arguments: Any, **named: Any) -> Any:
+        if name == "finn_build.cli.app":
+            with contextlib.suppress(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+        return original(name, *arguments, **named)
+
+    monkeypatch.setattr(builtins, "__import__", swallowing)
+    monkeypatch.setattr(sys, "argv", ["finn-cam", "doctor"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capfd.readouterr() == ("", "finn-cam: interrupted before it began\n")
+
+
+def test_what_was_asked_of_the_outer_command_is_not_forgotten() -> None:
+    with interruption.remembered():
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        with interruption.remembered():
+            assert interruption.requested()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
