@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from finn_build.cli.build import JsonOption
-from finn_build.cli.console import StageConsole, standard_error
+from finn_build.cli.console import StageConsole, standard_error, standard_output
 from finn_build.errors import UserError
 
 LEAST_STEP = 0.0001
@@ -41,7 +41,7 @@ def score(
     if as_json:
         print(json.dumps(figures))
         return 0
-    standard_error().print(_table(figures, iou))
+    standard_output().print(_table(figures, iou))
     return 0
 
 

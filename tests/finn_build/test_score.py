@@ -72,9 +72,8 @@ def test_maps_of_any_size_and_without_json(place: Path, capfd: pytest.CaptureFix
     np.save(place / "maps" / "three.png.npy", np.ones((1, 1)))
     assert run(arguments(place)) == 0
     told = capfd.readouterr()
-    assert told.out == ""
-    assert "MaxBoxAcc, IoU 0.5" in told.err
-    assert "66.67 %" in told.err
+    assert "MaxBoxAcc, IoU 0.5" in told.out
+    assert "66.67 %" in told.out
 
 
 def test_masks(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
