@@ -44,13 +44,14 @@ class Outcome:
     exit_code: int
 
 
-def conclude(config: Config, runner: Runner, folder: Path, write: bool = True) -> Outcome:
+def conclude(config: Config, runner: Runner, folder: Path, command: str, write: bool = True) -> Outcome:
     """Gathers what the stages told into `report.json` and `report.html`, and puts the package beside them.
 
     Args:
         config: that was built.
         runner: with the stages that ran or were reused.
         folder: of the build.
+        command: that makes it again.
         write: leave no trace if not: other commands build what they need without touching the last report.
     """
     facts = {name: part for run in runner.done for name, part in run.result.facts.items() if name in PARTS}
@@ -65,7 +66,7 @@ def conclude(config: Config, runner: Runner, folder: Path, write: bool = True) -
             "verify": bars_to_show(default_build_folder() / VERIFY_JSON),
             "until": runner.until,
             "stopped": None if runner.stopped is None else str(runner.stopped),
-            "command": f"make build CONFIG={config.name}",
+            "command": command,
             "no_bitfile": runner.no_bitfile,
             "not_shown": NOT_SHOWN_BY_VIVADO if _routed(facts) else NOT_SHOWN,
             "stages": [

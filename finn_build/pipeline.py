@@ -16,7 +16,7 @@ from finn_build.config import Config
 from finn_build.environment import default_build_folder, deps_folder
 from finn_build.errors import CheckFailed, ToolFailed, UserError
 from finn_build.runner import Listener, Runner, UntilReached
-from finn_build.sources import Sources, find_sources
+from finn_build.sources import Sources, find_sources, make_arguments
 from finn_build.stages.accuracy import measure_accuracy
 from finn_build.stages.cam import simulate_cam
 from finn_build.stages.codegen import generate_code
@@ -88,7 +88,15 @@ def build_all(config: Config, options: BuildOptions, listener: Listener) -> Outc
         runner = Runner(store, listener, options.until, options.force, options.skip)
         with contextlib.suppress(UntilReached):
             run_stages(config, sources, runner)
-        return conclude(config, runner, store.folder, options.report)
+        return conclude(config, runner, store.folder, _typed(config, sources, options), options.report)
+
+
+def _typed(config: Config, sources: Sources, options: BuildOptions) -> str:
+    """The command that makes the report again."""
+    given = [("--skip", name) for name in sorted(options.skip)]
+    given += [("--until", options.until)] if options.until else []
+    untrained = ["--untrained"] if sources.untrained else []
+    return f"make build {make_arguments(config, *untrained, *(word for pair in given for word in pair))}"
 
 
 def run_stages(config: Config, sources: Sources, runner: Runner) -> None:
@@ -187,6 +195,7 @@ def run_stages(config: Config, sources: Sources, runner: Runner) -> None:
             {"integer": integer / GRAPH, "dataset": sources.dataset, **weights},
             network,
         )
+    untrained = ["--untrained"] if sources.untrained else []
     made: dict[str, Path] = {}
     try:
         made = run_vendor(config, runner, {"codegen": codegen / NODES, "generated": codegen / GRAPH})
@@ -208,7 +217,14 @@ def run_stages(config: Config, sources: Sources, runner: Runner) -> None:
             "cam_folder": cam,
             "specialised": specialise,
         },
-        {"name": config.name, "hardware": config.hardware, "input_spec": config.input, "data": config.data, **heatmap},
+        {
+            "name": config.name,
+            "hardware": config.hardware,
+            "input_spec": config.input,
+            "data": config.data,
+            "made_by": make_arguments(config, *untrained),
+            **heatmap,
+        },
     )
 
 

@@ -1,11 +1,12 @@
 """Where a build's inputs come from: weights, foreign networks, data sets."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from finn_build.cache.digest import file_digest
 from finn_build.config import Config
-from finn_build.environment import data_folder, models_folder
+from finn_build.environment import configs_folder, data_folder, models_folder
 from finn_build.errors import UserError
 from models.errors import ModelError
 
@@ -57,6 +58,13 @@ def find_sources(config: Config, data: Path | None, untrained: bool) -> Sources:
             f"train it with finn-cam train {config.name}, or build with --untrained: random weights size the hardware",
         )
     return Sources(checkpoint=checkpoint, dataset=dataset)
+
+
+def make_arguments(config: Config, *options: str) -> str:
+    """What follows `make build` to build a config: its name, or its file's where it does not ship, and options."""
+    shipped = config.file.resolve().parent == configs_folder().resolve()
+    arguments = f" ARGS={shlex.quote(' '.join(options))}" if options else ""
+    return f"CONFIG={shlex.quote(config.name if shipped else config.file.name)}{arguments}"
 
 
 def find_dataset(config: Config, data: Path | None) -> Path | None:

@@ -48,6 +48,7 @@ class PackageSources:
         registers: whether the CAM block has its AXI-lite registers; the SystemVerilog block has none.
         bitfile: made by vendor tools from these sources, with its `.hwh` of the same name beside it; None as long as
             there is none.
+        made_by: arguments of `make build` that make this package again; by default the config's name.
     """
 
     config: str
@@ -70,6 +71,7 @@ class PackageSources:
     runtime_weights: bool = False
     registers: bool = True
     bitfile: Path | None = None
+    made_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def build_package(sources: PackageSources, out: Path) -> PackageResult:
         build_id=sources.build_id or contents.build_id(files),
         state=m.WITHOUT_BITFILE if sources.bitfile is None else m.WITH_BITFILE,
         bitfile=None if sources.bitfile is None else contents.bitfile(sources.config),
-        missing=m.missing(sources.config) if sources.bitfile is None else (),
+        missing=m.missing(sources.made_by or f"CONFIG={sources.config}") if sources.bitfile is None else (),
         part=sources.part,
         clock_mhz=sources.clock_mhz,
         head=sources.head,

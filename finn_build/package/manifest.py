@@ -15,8 +15,8 @@ MISSING = "the bitfile (.bit) and its hardware description (.hwh), which Vivado 
 """What a package lacks until a vendor tool has run."""
 
 MAKE = (
-    "`make build CONFIG={config}` in the project's checkout, with Vivado and Vitis HLS 2022.2 or 2024.2 on PATH (the "
-    "free edition suffices), puts them into this package; `make docker-build CONFIG={config}` does so in a container"
+    "`make build {made_by}` in the project's checkout, with Vivado and Vitis HLS 2022.2 or 2024.2 on PATH (the "
+    "free edition suffices), puts them into this package; `make docker-build {made_by}` does so in a container"
 )
 """The command that makes what is missing."""
 
@@ -143,9 +143,9 @@ class Manifest(Table):
     files: tuple[PackedFile, ...]
 
 
-def missing(config: str) -> tuple[str, ...]:
-    """What a package without bitfile lacks, and the command that makes it."""
-    return (f"{MISSING}: {MAKE.format(config=config)}",)
+def missing(made_by: str) -> tuple[str, ...]:
+    """What a package without bitfile lacks, and the command that makes it: `make build` with these arguments."""
+    return (f"{MISSING}: {MAKE.format(made_by=made_by)}",)
 
 
 def to_json(value: Any) -> bytes:

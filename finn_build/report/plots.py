@@ -153,4 +153,4 @@ def _thousands(value: float, _: int) -> str:
 
 def _exponential(value: float) -> str:
     exponent = math.floor(math.log10(value) + 1e-9)
-    return f"{value / 10**exponent:.0f}e{exponent}"
+    return f"{value:g}" if -3 <= exponent <= 3 else f"{value / 10**exponent:.0f}e{exponent}"

@@ -22,6 +22,7 @@ def pack(
     cam: CamSettings,
     input_spec: InputSpec,
     data: DataSpec,
+    made_by: str,
     output: int,
     out: Path,
     progress: Progress,
@@ -59,6 +60,7 @@ def pack(
         build_id=hardware_id(codegen),
         registers=read_build_id(codegen) is not None,
         runtime_weights=_runtime_weights(specialised / GRAPH),
+        made_by=made_by,
         bitfile=None if vendor is None else vendor / f"{name}.bit",
     )
     progress(0.2)

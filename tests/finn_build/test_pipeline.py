@@ -37,6 +37,8 @@ def test_a_build_writes_everything(place: Path) -> None:
     page = (built / "report.html").read_text()
     assert "&lt;b&gt;star" in page
     assert "<b>star" not in page
+    # Typed as it stands, it makes the same again: the weights are random, the config is a file of the user's.
+    assert report["command"] == "make build CONFIG=tiny.toml ARGS='--untrained --skip simulate'"
 
 
 def test_the_golden_set_is_what_the_design_says(place: Path) -> None:
@@ -52,7 +54,9 @@ def test_the_golden_set_is_what_the_design_says(place: Path) -> None:
 
 def test_the_package_is_whole(place: Path) -> None:
     built = place / "build" / "tiny"
-    assert verify_package(built / "tiny-deploy.zip") == verify_package(built / "deploy")
+    manifest = verify_package(built / "tiny-deploy.zip")
+    assert manifest == verify_package(built / "deploy")
+    assert "`make build CONFIG=tiny.toml ARGS=--untrained` in the project's checkout" in manifest.missing[0]
     hardware = built / "deploy" / "hardware"
     nodes = {node.name for node in onnx.load(hardware / "graph.onnx").graph.node}
     assert nodes == {folder.name for folder in (hardware / "nodes").iterdir()}
