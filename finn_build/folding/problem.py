@@ -66,6 +66,7 @@ class Link:
         target: likewise.
         bits: of an element.
         bypassed: elements that the FIFO in it holds while the layers that it bypasses fill; 0 on a chain.
+        backlog: elements that wait before a unit, so that it goes on while the window before it fills anew.
         equal: whether both sides have to have as many lanes: no converter may stand there.
     """
 
@@ -73,18 +74,20 @@ class Link:
     target: int | None
     bits: int
     bypassed: int
+    backlog: int
     equal: bool
 
     def cost(self, left: int, right: int) -> Cost:
-        """Of FIFOs and converter between words of `left` and `right` elements."""
+        """Of FIFOs and converter between words of `left` and `right` elements; what waits does so in narrow words."""
         if self.source is None or self.target is None or left == right:
-            return self._fifo(left if self.source is not None else right)
+            lanes = left if self.source is not None else right
+            return self._fifo(lanes, max(self.bypassed, self.backlog))
         converter = _predicted("StreamingDataWidthConverter", left * self.bits, right * self.bits)
-        return self._fifo(left, whole=False) + converter + self._fifo(right)
+        before, after = (self.backlog, 0) if left < right else (0, self.backlog)
+        return self._fifo(left, before) + converter + self._fifo(right, max(after, self.bypassed))
 
-    def _fifo(self, lanes: int, whole: bool = True) -> Cost:
-        depth = max(CHAIN_DEPTH, self.bypassed // lanes) if self.bypassed and whole else CHAIN_DEPTH
-        return _fifo(lanes * self.bits, depth)
+    def _fifo(self, lanes: int, held: int) -> Cost:
+        return _fifo(lanes * self.bits, max(CHAIN_DEPTH, held // lanes))
 
 
 @dataclass(frozen=True)
@@ -246,6 +249,12 @@ def _no_dearer(one: Cost, other: Cost) -> bool:
     return one.lut <= other.lut and one.ff <= other.ff and one.bram18 <= other.bram18 and one.dsp <= other.dsp
 
 
+BACKLOG_ROWS = 0.6
+"""Rows of windows that wait before a matrix-vector unit while foldings are compared, likewise: the last row, padded,
+comes in a burst, and then none until two rows of the next frame are there."""
+PADDING_ROWS = 0.25
+"""Rows of a map that wait before its padding, likewise, while that writes rows of zeros."""
+
 BYPASS_ROWS = 6
 """Rows of a map that wait beside two 3×3 convolutions, while foldings are compared; a build computes it to the word."""
 
@@ -253,6 +262,19 @@ BYPASS_ROWS = 6
 def _bypassed(model: ModelWrapper, tensor: str) -> int:
     shape = model.get_tensor_shape(tensor)
     return int(prod(shape) * min(1.0, BYPASS_ROWS / shape[1])) if len(shape) == 4 else int(prod(shape))
+
+
+def _backlog(before: NodeProto | None, node: NodeProto) -> int:
+    if before is None:
+        return 0
+    if generic_op(node) == "FMPadding":
+        get = attributes(node)
+        return int(PADDING_ROWS * get["ImgDim"][1] * get["NumChannels"])
+    if generic_op(node) != "MVAU" or generic_op(before) != "ConvolutionInputGenerator":
+        return 0
+    get = attributes(before)
+    window = prod(get["ConvKernelDim"]) * get["IFMChannels"]
+    return int(BACKLOG_ROWS * get["OFMDim"][1] * window) if get["ConvKernelDim"][0] > 1 else 0
 
 
 def _links(model: ModelWrapper) -> Iterator[Link]:
@@ -272,8 +294,9 @@ def _links(model: ModelWrapper) -> Iterator[Link]:
                 index[node.name],
                 int(model.get_tensor_datatype(tensor).bitwidth()),
                 _bypassed(model, tensor) if before is not None and (node.name, before.name) in bypasses else 0,
+                _backlog(before, node),
                 pooled,
             )
         for tensor in node.output:
             if not consumers(model, tensor):
-                yield Link(index[node.name], None, int(model.get_tensor_datatype(tensor).bitwidth()), 0, False)
+                yield Link(index[node.name], None, int(model.get_tensor_datatype(tensor).bitwidth()), 0, 0, False)

@@ -4,9 +4,10 @@ Full speed is that of FIFOs without an end: the interval of the slowest operator
 act in one direction alone (a deeper FIFO never makes any word later), so a search by halves finds the least one of a
 FIFO while the others stay as they are.
 
-The search begins with what FIFOs without an end hold while the input comes evenly at full speed: with as many words
-none of them is ever full, and so none slows anything down. It then shrinks them one after the other, those of bypasses
-first, then the largest. The result is least in the sense that no FIFO alone can be shallower at the same frame rate.
+The search begins with what FIFOs without an end hold while the input comes evenly at the speed wanted, which is full
+speed less SLACK: with as many words none of them is ever full, and so none slows anything down. What the two FIFOs of a
+width converter hold goes to the one of narrower words. Then as many as possible are made as shallow as any, and the
+others shrink one after the other, those of bypasses first, then the largest.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -28,8 +29,9 @@ SEARCHED = 3
 EFFORT = 60_000_000
 """Cycles, over all runs, after which the search leaves the FIFOs that it has not come to as deep as they are."""
 
-SLACK = 10_000
-"""Of so many cycles one may be lost: the gap between the first frames may be a cycle longer than the steady one."""
+SLACK = 0.01
+"""Share of the interval that may be lost to FIFOs: where all layers take as long as the slowest, as in a balanced
+folding, to lose not one cycle takes a large part of a frame in front of each."""
 
 SPARE = 2
 """Words that a FIFO needs beyond what it holds, so that it takes one in the cycle in which it gives one."""
@@ -84,7 +86,7 @@ def find_depths(
 
 
 def _full_speed(graph: StreamGraph, given: Mapping[str, int]) -> int:
-    run = simulate_streams(_endless(graph, given).with_depths(dict(given)))
+    run = simulate_streams(_endless(graph, given).with_depths(dict(given)), 2 * FRAMES)
     if run.deadlock or run.interval_cycles is None:
         where = ", ".join(f"{name} (depth {depth:,})" for name, depth in given.items())
         raise CheckFailed("specialise", f"nothing moves any more with {where}", "deepen these FIFOs")
@@ -105,14 +107,16 @@ class _Search:
         self._bypasses = bypass_fifos(graph)
         self._exact = set(graph.fifos) if exact else self._bypasses
         self._runs, self._effort = 1, 0
-        paced = simulate_streams(_endless(graph, given).with_depths(dict(given)), FRAMES, period=full)
+        self._period = _allowed(full)
+        paced = simulate_streams(_endless(graph, given).with_depths(dict(given)), FRAMES, period=self._period)
         held = {name: words for name, words in paced.high_water.items() if name not in given}
         self._depths = {
             name: LEAST_DEPTH if words < LEAST_WORDS else words + SPARE for name, words in held.items()
         } | dict(given)
         self._free = [fifo for name, fifo in graph.fifos.items() if name in held]
+        self._wide = self._move_to_narrow_sides()
         # A run is given up after as long as the even one took, and two frames.
-        self._limit = paced.cycles + 2 * full
+        self._limit = paced.cycles + 2 * self._period
         while not self._keeps_up({}):
             if self._frames <= FRAMES:
                 # The first gaps may be a cycle longer than the steady ones.
@@ -125,7 +129,15 @@ class _Search:
 
     def result(self) -> FifoDepths:
         wanted = [fifo for fifo in self._free if self._depths[fifo.name] > self._floor(fifo)]
-        wanted.sort(key=lambda fifo: (fifo.name not in self._bypasses, -fifo.bits * self._depths[fifo.name]))
+        wanted.sort(
+            key=lambda fifo: (
+                fifo.name not in self._bypasses, fifo.name not in self._wide, -fifo.bits * self._depths[fifo.name],
+            )
+        )  # fmt: skip
+        # Most can be as shallow as any, and many at once.
+        wanted = [fifo for fifo in wanted if fifo.name in self._exact] + self._lower(
+            [fifo for fifo in wanted if fifo.name not in self._exact]
+        )
         for index, fifo in enumerate(wanted):
             if self._effort < EFFORT:
                 self._shrink(fifo)
@@ -133,6 +145,38 @@ class _Search:
                 self._on_progress((index + 1) / len(wanted))
         run = simulate_streams(self._graph.with_depths(self._depths), 2 * FRAMES)
         return FifoDepths(self._depths, run, self._full, self._runs)
+
+    def _lower(self, fifos: list[Fifo]) -> list[Fifo]:
+        """Sets those to their floor that can be so together, by halves; returns the others."""
+        if not fifos or self._effort >= EFFORT:
+            return fifos
+        lowest = {fifo.name: self._floor(fifo) for fifo in fifos}
+        if self._keeps_up(lowest):
+            self._depths |= lowest
+            return []
+        if len(fifos) == 1:
+            return fifos
+        middle = len(fifos) // 2
+        return [*self._lower(fifos[:middle]), *self._lower(fifos[middle:])]
+
+    def _move_to_narrow_sides(self) -> set[str]:
+        """Lets the FIFO at a converter's narrow side hold what both held; returns those at wide sides, to shrink first.
+
+        Many narrow words are a block RAM where as many bits in few wide ones are LUTs.
+        """
+        free, found = {fifo.name: fifo for fifo in self._free}, set()
+        for place, machine in enumerate(self._graph.machines):
+            if machine.kind != Kind.CONVERTER:
+                continue
+            ends = [edge.producer for edge in self._graph.edges if edge.consumer == place]
+            ends += [edge.consumer for edge in self._graph.edges if edge.producer == place]
+            names = [self._graph.names[end] for end in ends if end >= 0]
+            if len(names) == 2 and all(name in free for name in names):
+                narrow, wide = sorted((free[name] for name in names), key=lambda fifo: fifo.bits)
+                moved = -(-self._depths[wide.name] * wide.bits // narrow.bits)
+                self._depths[narrow.name] += moved
+                found.add(wide.name)
+        return found
 
     def _floor(self, fifo: Fifo) -> int:
         """A depth below which nothing is saved: every shift register of up to 33 words costs a LUT a bit."""
@@ -154,18 +198,17 @@ class _Search:
 
     def _keeps_up(self, changed: Mapping[str, int]) -> bool:
         self._runs += 1
-        run = simulate_streams(self._graph.with_depths({**self._depths, **changed}), self._frames, self._limit)
+        # Words that come no earlier than evenly show the steady state from the first frame on; words that come
+        # earlier make no frame later.
+        graph = self._graph.with_depths({**self._depths, **changed})
+        run = simulate_streams(graph, self._frames, self._limit, self._period)
         self._effort += run.cycles
-        return (
-            run.frames == self._frames
-            and run.interval_cycles is not None
-            and run.interval_cycles <= _allowed(self._full)
-        )
+        return run.frames == self._frames and run.interval_cycles is not None and run.interval_cycles <= self._period
 
 
 def _allowed(full: int) -> int:
     """The longest interval in cycles that counts as full speed."""
-    return full + full // SLACK
+    return full + int(full * SLACK)
 
 
 def _endless(graph: StreamGraph, given: Iterable[str]) -> StreamGraph:
