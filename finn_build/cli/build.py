@@ -15,6 +15,9 @@ ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="A name in
 OutOption = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where results go: DIR/CONFIG/.")]
 DataOption = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="The folder of the data set.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")]
+EvidenceOption = Annotated[
+    bool, typer.Option("--evidence", help="Keep the result beside the config's folding file, as evidence of it.")
+]
 
 
 def build(

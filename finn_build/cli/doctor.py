@@ -121,16 +121,14 @@ def _emulated_board() -> Finding:
 
 
 def _vendor_tools() -> Finding:
-    remedy = f"wanted for the bitfile alone: {EDITION}; {DISK}; or make docker-build"
+    remedy = f"wanted for the bitfile alone: {EDITION}; {DISK}; a bitfile takes {HOURS}; or make docker-build"
     try:
         found = find_tools()
     except UserError as error:
         return Finding("Vivado, HLS", error.got, False, False, f"expected {error.expected}; {error.remedy}")
     if isinstance(found, Absent):
         return Finding("Vivado, HLS", found.reason, False, False, remedy)
-    told = (
-        f"{found.version}: {found.vivado}, {found.hls}; no licence is needed for the XC7Z020; a bitfile takes {HOURS}"
-    )
+    told = f"{found.version}: {found.vivado}, {found.hls}; {EDITION}; a bitfile takes {HOURS}"
     return Finding("Vivado, HLS", told, True, False, "")
 
 

@@ -35,7 +35,13 @@ def fold(
     fps: Annotated[float | None, typer.Option(min=0.01, help="The least area that reaches this rate.")] = None,
     board: Annotated[str | None, typer.Option(help=f"{', '.join(BOARDS)}; the config's chip.")] = None,
     pareto: Annotated[bool, typer.Option("--pareto", help="Rate against area as pareto.csv, .png and .svg.")] = False,
-    write: Annotated[bool, typer.Option("--write", help="Write the folding file beside the config.")] = False,
+    write: Annotated[
+        bool,
+        typer.Option(
+            "--write",
+            help="Write the folding file beside the config, FIFO depths included; folds again until those fit too.",
+        ),
+    ] = False,
     seconds: Annotated[float, typer.Option(min=1, help="For the search.")] = SECONDS,
     untrained: Annotated[bool, typer.Option("--untrained", help="Seeded random weights.")] = False,
     out: OutOption = None,
@@ -51,21 +57,29 @@ def fold(
         folder: Path = build_all(chosen, options, stages).folder
         from finn_build.folding.config import write_folding
         from finn_build.folding.evidence import read_evidence
-        from finn_build.folding.fold import Target, heuristic, next_step, weight_memories
+        from finn_build.folding.fold import Target, fold_with_fifos, heuristic, next_step, weight_memories
         from finn_build.folding.fold import fold as search
+        from finn_build.folding.optimise import used
 
         target = Target(part, clock or chosen.hardware.clock_mhz, budget or chosen.folding.budget)
         tell = stages.started("fold", f"{part} at {target.clock_mhz:g} MHz, {target.budget:.0%} of it", [])
         graph = _specialised(folder, part)
         tell(0.1)
-        found = search(_copy(graph), target, chosen.cam.backend, fps=fps, seconds=seconds)
+        file = folding_file(chosen)
+        whole = None
+        if write:
+            whole = fold_with_fifos(
+                graph, target, chosen.cam.backend, fps=fps, seconds=seconds, on_progress=lambda share: tell(0.5 * share)
+            )
+            found = whole.found
+        else:
+            found = search(_copy(graph), target, chosen.cam.backend, fps=fps, seconds=seconds)
         tell(0.6)
         compared = heuristic(graph, target, chosen.cam.backend, found.problem)
         tell(0.8)
-        file = folding_file(chosen)
         step, memories = next_step(found, target), weight_memories(graph, found)
-        if write:
-            write_folding(file, found.folding)
+        if whole is not None:
+            write_folding(file, whole.folding)
         if pareto:
             _draw_front(found, target, folder, tell)
     facts = {"config": chosen.name, **result(found, compared, target, monotonic() - begin)}
@@ -73,6 +87,7 @@ def fold(
     facts["memories"] = [
         {"node": m.node, "bits": m.bits, "BRAM18": m.bram18, "efficiency": round(m.efficiency, 3)} for m in memories
     ]
+    facts["with_fifos"] = None if whole is None else {"budget": whole.budget, "resources": _whole(used(whole.cost))}
     facts["evidence"] = read_evidence(file, found.folding)
     if as_json:
         print(json.dumps(facts))
@@ -206,7 +221,9 @@ def _tell(facts: dict[str, Any], found: "Folded", target: "Target", file: Path |
         told = ", ".join(f"{amount:,} {key}" for key, amount in figures.items())
         output.print(f"for comparison, placed by Vivado: {name}: {told}")
     if file is not None:
-        output.print(f"folding in {file}")
+        told = ", ".join(f"{amount:,} {name}" for name, amount in facts["with_fifos"]["resources"].items())
+        output.print(f"with FIFOs as deep as they have to be: {told}; folded for {facts['with_fifos']['budget']:.1%}")
+        output.print(f"folding and depths in {file}")
     if front is not None:
         output.print(f"front in {front / 'pareto.csv'}, pareto.png and pareto.svg")
 

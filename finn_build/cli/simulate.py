@@ -9,10 +9,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from finn_build.cli.build import ConfigArgument, JsonOption, OutOption
+from finn_build.cli.build import ConfigArgument, EvidenceOption, JsonOption, OutOption
 from finn_build.cli.console import StageConsole, standard_error, standard_output
 from finn_build.config import load_config
 from finn_build.errors import UserError
+from finn_build.folding.evidence import keep_evidence
 from finn_build.hardware_runs import generated_with
 from finn_build.localise_pictures import find_pictures, read_picture
 from finn_build.pipeline import BuildOptions, build_all
@@ -36,6 +37,7 @@ def simulate(
     cam: CamOption = None,
     wave: Annotated[str | None, typer.Option(metavar="FROM:TO", help="Waveform (FST) of these cycles.")] = None,
     untrained: Annotated[bool, typer.Option("--untrained", help="Seeded random weights.")] = False,
+    evidence: EvidenceOption = False,
     out: OutOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -79,6 +81,10 @@ def simulate(
     if not found_pictures and not found.mismatches:
         write_record(folder, "simulation", facts(found))
     predicted = _predicted(code / GRAPH, backend, found.images)
+    if evidence:
+        if found_pictures or stalls is not None:
+            raise UserError("--evidence", "a run of golden images without pauses", "another", "leave the others out")
+        keep_evidence(chosen.folding.file, chosen.name, {"simulation": _evidence(chosen.name, found, predicted)})
     if as_json:
         print(json.dumps({"config": chosen.name, **found.to_json(), "predicted": predicted}))
     else:
@@ -90,6 +96,15 @@ def simulate(
         if trace is not None:
             output.print(f"waveform: {trace[0]}")
     return 1 if found.mismatches else 0
+
+
+def _evidence(name: str, found: "SimulationResult", predicted: dict[str, int | None]) -> dict[str, object]:
+    cam = "C++ behind the tap" if found.cam_backend == "hls" else "SystemVerilog"
+    return {
+        "images": found.images, "values": found.values, "mismatches": found.mismatches, "cam": cam,
+        "latency_cycles": found.latency_cycles, "interval_cycles": found.interval_cycles, "predicted": predicted,
+        "command": f"finn-cam simulate {name} --images {found.images} --cam {found.cam_backend} --evidence",
+    }  # fmt: skip
 
 
 def _predicted(graph: Path, backend: str, images: int) -> dict[str, int | None]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from finn_build.cli.build import ConfigArgument, JsonOption, OutOption
+from finn_build.cli.build import ConfigArgument, EvidenceOption, JsonOption, OutOption
 from finn_build.cli.console import StageConsole, standard_error, standard_output
-from finn_build.config import load_config
+from finn_build.config import Config, load_config
 from finn_build.environment import default_build_folder
 from finn_build.hardware_runs import generated_with
 from finn_build.pipeline import BuildOptions, build_all
@@ -35,6 +35,7 @@ def synth(
     jobs: Annotated[int, typer.Option(min=1, help="Yosys runs at a time, about 0.5 GB each.")] = 2,
     flat: Annotated[bool, typer.Option("--flat", help="The whole in one run too, across modules: slow.")] = False,
     untrained: Annotated[bool, typer.Option("--untrained", help="Seeded random weights.")] = False,
+    evidence: EvidenceOption = False,
     out: OutOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -72,11 +73,31 @@ def synth(
         monotonic() - start,
     )
     path = write_record(outcome.folder, "synthesis", found)
+    if evidence:
+        _keep(chosen, code / GRAPH, found, flat)
     if as_json:
         print(json.dumps({"config": chosen.name, "flat": flat, **found}))
     else:
         _tell(found, path)
     return 0
+
+
+def _keep(config: Config, graph: Path, found: dict[str, Any], flat: bool) -> None:
+    """Keeps the synthesis as evidence of the config's folding file, with what the cost models say of the same nodes."""
+    from finn_build.folding.costs.cost import total
+    from finn_build.folding.evidence import keep_evidence, synthesis_evidence
+    from finn_build.folding.fold import connected_cost
+    from finn_build.folding.optimise import used
+    from finn_build.rtl.synth import yosys_version
+    from finn_build.stages.inputs import load_graph
+
+    # DMAs are no RTL, and so neither synthesised nor predicted here.
+    costs = connected_cost(load_graph(graph), config.hardware.part)
+    predicted = used(total(cost for name, cost in costs.items() if not name.startswith("IODMA")))
+    how = {"whole": "flattened" if flat else "sum of modules", "tool": yosys_version()}
+    how["command"] = f"finn-cam synth {config.name} --evidence" + " --flat" * flat
+    kept = synthesis_evidence(found["resources"], predicted, **how, modules=len(found["modules"]))
+    keep_evidence(config.folding.file, config.name, {"synthesis": kept})
 
 
 def result(

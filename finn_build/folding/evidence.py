@@ -1,6 +1,6 @@
 """What has been shown of a folding: its synthesis and its simulation, kept beside the folding file.
 
-Evidence is of one folding. It carries that folding's digest and is worth nothing for another.
+Evidence is of one folding and its FIFO depths. It carries the digest of both and is worth nothing for others.
 """
 
 import json
@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from finn_build.errors import UserError
-from finn_build.folding.config import DEFAULTS, Folding
+from finn_build.folding.config import DEFAULTS, Folding, read_folding
+from finn_build.folding.rules import FIFO_DEPTHS
 
 SUFFIX = ".evidence.json"
 KINDS = ("synthesis", "simulation")
@@ -27,8 +28,21 @@ def evidence_file(folding_file: Path) -> Path:
     return folding_file.with_name(folding_file.name.removesuffix(".json").removesuffix(".folding") + SUFFIX)
 
 
+def without_depths(folding: Folding) -> Folding:
+    """A folding without what it says of FIFOs."""
+    return {
+        name: {key: value for key, value in values.items() if key not in FIFO_DEPTHS}
+        for name, values in folding.items()
+        if name == DEFAULTS or any(key not in FIFO_DEPTHS for key in values)
+    }
+
+
 def read_evidence(folding_file: Path, folding: Folding) -> dict[str, Any]:
     """Synthesis and simulation that were made of a folding; null for what there is not, or is of another folding.
+
+    Args:
+        folding_file: whose evidence it is.
+        folding: with the file's FIFO depths, or without any.
 
     Raises:
         UserError: the file is no evidence.
@@ -44,6 +58,10 @@ def read_evidence(folding_file: Path, folding: Folding) -> dict[str, Any]:
         raise UserError(
             str(path), "the evidence of a folding", str(error), "remove the file, and make it again"
         ) from None
+    if without_depths(folding) == folding and folding_file.is_file():
+        # The depths are those of the file, if it is its folding.
+        filed = read_folding(folding_file)
+        folding = filed if folding_digest(without_depths(filed)) == folding_digest(folding) else folding
     return held if digest == folding_digest(folding) else none
 
 
@@ -54,3 +72,38 @@ def write_evidence(folding_file: Path, folding: Folding, found: Mapping[str, Any
     whole = {"folding": folding_digest(folding), **kept, **found}
     path.write_text(json.dumps(whole, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return path
+
+
+def synthesis_evidence(took: Mapping[str, float], predicted: Mapping[str, float], **more: Any) -> dict[str, Any]:
+    """What synthesis found of an accelerator, beside what the cost models predict for the same nodes.
+
+    Args:
+        took: LUT, FF, BRAM18 and DSP of all modules.
+        predicted: likewise.
+        more: what else is kept.
+    """
+    names = ("LUT", "FF", "BRAM18", "DSP")
+    return {
+        "resources": {name: round(took[name]) for name in names},
+        "predicted": {name: round(predicted[name]) for name in names},
+        "error": {name: round(predicted[name] / took[name] - 1, 4) if took[name] else 0.0 for name in names},
+        **more,
+    }
+
+
+def keep_evidence(file: Path | None, name: str, found: Mapping[str, Any]) -> Path:
+    """Keeps evidence beside a config's folding file.
+
+    Args:
+        file: the folding file that the config names.
+        name: of the config.
+        found: `synthesis` or `simulation`.
+
+    Raises:
+        UserError: the config names none.
+    """
+    if file is None:
+        raise UserError(
+            f"{name}: [folding] file", "a folding file", "none", f"write one with finn-cam fold {name} --write"
+        )
+    return write_evidence(file, read_folding(file), found)

@@ -74,7 +74,8 @@ def specialise_graph(
     structural = Verification(
         stage="specialise", output="nodes", values=len(variants), mismatches=0, max_abs_diff=0.0, method="structural"
     )
-    unproven = [fifo for fifo in made.bypasses if not fifo.safe and _is_given(fifo, given)]
+    # Where the model knows every operator to the cycle, depths that it runs with are no guess.
+    unproven = [fifo for fifo in made.bypasses if made.streams.estimated and not fifo.safe and _is_given(fifo, given)]
     notes = [*(_warning(fifo) for fifo in unproven), *made.notes(given)]
     facts = _facts(connected, hardware, folding.budget)
     facts |= {"folding": told, "notes": notes, "predicted": made.predicted()}

@@ -24,7 +24,7 @@ WITHOUT_END = 1 << 40
 """Words."""
 
 SEARCHED = 3
-"""Frames a run of the search; the last run, of `2 * FRAMES`, shows whether they told the steady state."""
+"""Frames a run of the search; the last run, of `4 * FRAMES`, shows whether they told the steady state."""
 
 EFFORT = 60_000_000
 """Cycles, over all runs, after which the search leaves the FIFOs that it has not come to as deep as they are."""
@@ -108,7 +108,8 @@ class _Search:
         self._exact = set(graph.fifos) if exact else self._bypasses
         self._runs, self._effort = 1, 0
         self._period = _allowed(full)
-        paced = simulate_streams(_endless(graph, given).with_depths(dict(given)), FRAMES, period=self._period)
+        endless = _endless(graph, given).with_depths(dict(given))
+        paced = simulate_streams(endless, max(frames, FRAMES), period=self._period)
         held = {name: words for name, words in paced.high_water.items() if name not in given}
         self._depths = {
             name: LEAST_DEPTH if words < LEAST_WORDS else words + SPARE for name, words in held.items()
@@ -143,7 +144,7 @@ class _Search:
                 self._shrink(fifo)
             if self._on_progress is not None:
                 self._on_progress((index + 1) / len(wanted))
-        run = simulate_streams(self._graph.with_depths(self._depths), 2 * FRAMES)
+        run = simulate_streams(self._graph.with_depths(self._depths), 4 * FRAMES)
         return FifoDepths(self._depths, run, self._full, self._runs)
 
     def _lower(self, fifos: list[Fifo]) -> list[Fifo]:

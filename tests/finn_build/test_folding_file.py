@@ -91,7 +91,8 @@ def test_depths_that_are_given_are_used_and_the_others_are_found(copy: Path) -> 
     written = json.loads((built / "specialise" / "folding.json").read_text())
     assert written == folding
     notes = told.stages[-1].result.facts["hardware"]["notes"]
-    assert any(f"between {bypass[0]} and {ADD} has 9 words, " in note for note in notes)
+    # Shallower than a whole tensor, but run by a model that knows every operator here to the cycle.
+    assert not any("known to be safe" in note for note in notes)
 
 
 @pytest.mark.parametrize(
