@@ -54,7 +54,7 @@ def find_sources(config: Config, data: Path | None, untrained: bool) -> Sources:
         raise UserError(
             f"{config.name}: checkpoint",
             "a file",
-            f"no {checkpoint}",
+            f"the folder {checkpoint}" if checkpoint is not None and checkpoint.is_dir() else f"no {checkpoint}",
             f"train it with finn-cam train {config.name}, or build with --untrained: random weights size the hardware",
         )
     return Sources(checkpoint=checkpoint, dataset=dataset)

@@ -171,8 +171,14 @@ def test_a_tool_ends_with_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         os.kill(started[0], 0)
 
 
-def test_doctor_says_what_the_bitfile_takes(capfd: pytest.CaptureFixture[str], stand_ins: Path) -> None:
-    assert run(["doctor"]) == 0
-    told = capfd.readouterr().out
-    assert "no licence is needed for the XC7Z020" in told
-    assert "one to three hours" in told
+def test_doctor_says_what_the_bitfile_takes(
+    capfd: pytest.CaptureFixture[str], stand_ins: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for found in (True, False):
+        if not found:
+            monkeypatch.setenv("PATH", os.environ["PATH"].split(os.pathsep, 1)[1])
+        assert run(["doctor"]) == 0
+        told = capfd.readouterr().out
+        assert ("2022.2 or 2024.2 are not on PATH" in told) is not found
+        assert "(Standard, without a licence file) covers the XC7Z020" in told
+        assert "one to three hours" in told
