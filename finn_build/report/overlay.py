@@ -129,7 +129,7 @@ def _draw_marks(canvas: Image.Image, marks: Marks, factor: int) -> None:
 
 def _with_caption(picture: Pixels, caption: str) -> Pixels:
     width = picture.shape[1]
-    size = max(11, min(20, width // 18))
+    size = max(11, width // 22)
     font = _font(size)
     strip = Image.new("RGB", (width, 2 * size), INK)
     text = _fitted(" ".join(caption.split()), font, width - size)
