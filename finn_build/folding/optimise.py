@@ -78,7 +78,7 @@ def fastest(problem: Problem, budget: Amounts, device: Amounts, seconds: float =
     Args:
         problem: the choice.
         budget: the most of each resource.
-        device: the whole chip; area is the sum of the resources' shares of it.
+        device: the whole chip; area is the sum of the resources' shares of it, that of slices four times.
         seconds: for everything; what is not proven by then is told.
 
     Returns:

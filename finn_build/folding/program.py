@@ -21,6 +21,8 @@ RESOURCES = ("LUT", "FF", "BRAM18", "DSP")
 """Those that are added up; slices bound LUTs and flip-flops."""
 AREA_GAP = 0.002
 """Areas closer than this count as equal: far below what the cost models are off by."""
+SLICE_WEIGHT = 4.0
+"""Slices in the area: a full chip fails for want of them, an idle DSP costs nothing."""
 Array = npt.NDArray[np.float64]
 Amounts = Mapping[str, int]
 
@@ -64,7 +66,7 @@ class Program:
 
         Args:
             budget: the most of each resource.
-            device: area is the sum of the resources' shares of it, slices included.
+            device: area is the sum of the resources' shares of it, slices by their weight.
             seconds: at most.
             least: wants the least area; otherwise any that fits does.
             relaxed: options may be mixed; only `impossible` is then of interest.
@@ -144,7 +146,7 @@ def most(budget: Amounts) -> list[float]:
 def _weights(device: Amounts) -> Array:
     """Area: the sum of all resources' shares of the chip, slices as LUTs want them."""
     weights = np.array([1.0 / device[name] for name in RESOURCES])
-    weights[0] += 1.0 / (device["slices"] * PACKING * LUTS)
+    weights[0] += SLICE_WEIGHT / (device["slices"] * PACKING * LUTS)
     return weights
 
 

@@ -45,7 +45,7 @@ def found(target):
 def area(cost: Cost) -> float:
     whole = device(PART)
     shares = sum(amount / whole[name] for name, amount in used(cost).items() if name != "slices")
-    return shares + cost.lut / 4 / PACKING / whole["slices"]
+    return shares + 4 * cost.lut / 4 / PACKING / whole["slices"]
 
 
 def test_the_optimum_is_proven_and_within_the_budget(found, target) -> None:
