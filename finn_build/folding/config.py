@@ -15,7 +15,7 @@ from finn_build.errors import UserError
 from finn_build.folding.costs.nodes import bits, multipliers
 from finn_build.folding.rules import FIFO_DEPTHS, LEAST_DEPTH, MOST_WEIGHT_ROWS, Rule, folding_rule, generic_op
 from finn_build.graph.walk import attributes, computed_inputs, producer
-from finn_build.resources.chains import CHAIN_BITS, MOST_CHAIN, ChainSize, chain_fits
+from finn_build.resources.chains import CHAIN_BITS, ChainSize, chain_fits
 
 Folding = dict[str, dict[str, Any]]
 """Attributes of each node, by its name in the specialised graph."""
@@ -171,7 +171,7 @@ def _lint_core(place: str, get: Mapping[str, Any]) -> None:
     core, simd = multipliers(get), int(get["SIMD"])
     size = ChainSize(simd, bits(get["weightDataType"]), bits(get["inputDataType"]))
     if core == "chain" and not chain_fits(size):
-        expected = f"SIMD up to {MOST_CHAIN} and 2·W + A + ⌈log2 SIMD⌉ up to {CHAIN_BITS}"
+        expected = f"2·W + A + ⌈log2 chain⌉ up to {CHAIN_BITS}"
         got = f"SIMD {simd}, W{size.weight_bits}, A{size.activation_bits}"
         raise UserError(f"{place}.dspStyle chain", expected, got, 'write "dspStyle": "lanes", or a smaller SIMD')
     if core == "dsp" and simd == get["MW"]:

@@ -1,6 +1,6 @@
 """`finn-cam fold`: the best folding of a graph for a chip, beside FINN's heuristic under the same cost model."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,13 @@ from finn_build.errors import CheckFailed, UserError
 from finn_build.folding.automatic import set_folding
 from finn_build.folding.config import Folding, apply_folding, folding_of, with_depths
 from finn_build.folding.costs.cost import Cost, total
-from finn_build.folding.costs.nodes import DMA, bits, cost_of
+from finn_build.folding.costs.nodes import DMA, bits, cost_of, multipliers
 from finn_build.folding.optimise import Solution, cost_of_choice, fastest, fits, limit, smallest, used
 from finn_build.folding.problem import Choice, Option, Problem, as_folded, problem_of
 from finn_build.folding.program import Program
 from finn_build.graph.walk import attributes
 from finn_build.nodes.variants import CamBackend, choose_rtl
+from finn_build.resources.chains import CHAIN_LANES, chains_of, columns_hold
 from finn_build.resources.devices import device
 
 DMAS = DMA + DMA
@@ -104,10 +105,16 @@ def fold(
     """
     choose_rtl(specialised, cam_backend)
     problem = problem_of(specialised, target.part, DMAS)
-    if fps is None:
-        solution = fastest(problem, target.amounts, target.device, seconds)
-    else:
-        solution = smallest(problem, target.cycles(fps), target.amounts, target.device, seconds)
+    budget = target.amounts
+    while True:
+        if fps is None:
+            solution = fastest(problem, budget, target.device, seconds)
+        else:
+            solution = smallest(problem, target.cycles(fps), budget, target.device, seconds)
+        if solution is None or columns_hold(target.part, chain_lengths(solution.options)):
+            break
+        # As many DSPs would do, but not in chains of these lengths: seldom, and then a few less.
+        budget = {**budget, "DSP": round(solution.cost.dsp) - 1}
     if solution is None:
         raise CheckFailed("fold", _why_not(problem, target, fps), "raise --budget, lower --fps or take a larger chip")
     chosen = {
@@ -171,6 +178,16 @@ def fold_with_fifos(
 
 
 MOST_ATTEMPTS = 5
+
+
+def chain_lengths(options: Sequence[Option]) -> list[int]:
+    """DSPs of each chain of a folding."""
+    found: list[int] = []
+    for option in options:
+        said = option.attributes
+        if "resType" in said and multipliers(said) == "chain":
+            found += -(-int(said["PE"]) // CHAIN_LANES) * chains_of(int(said["SIMD"]))
+    return found
 
 
 def complete(specialised: ModelWrapper, chosen: Mapping[str, Mapping[str, Any]]) -> Folding:
@@ -278,6 +295,19 @@ def next_step(found: Folded, target: Target) -> tuple[int, list[str]] | None:
 
 
 STEP_SECONDS = 10.0
+
+
+def chip_limit(found: Folded, target: Target) -> int:
+    """Cycles that no folding within the whole chip can beat: the least of the linear relaxation, by bisection."""
+    cycles = sorted({o.cycles for choice in found.problem.choices for o in choice.options})
+    cycles = [count for count in cycles if found.limit_cycles <= count <= found.solution.cycles]
+    low, high = 0, len(cycles) - 1
+    while low < high:
+        middle = (low + high) // 2
+        program = Program(found.problem, cycles[middle])
+        impossible = program.solve(target.device, target.device, STEP_SECONDS, least=False, relaxed=True).impossible
+        low, high = (middle + 1, high) if impossible else (low, middle)
+    return cycles[low]
 
 
 @dataclass(frozen=True)

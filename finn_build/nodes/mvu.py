@@ -16,10 +16,10 @@ from finn_build.nodes.wrappers import mvu_wrapper, rom_wrapper, source
 from finn_build.resources.chains import (
     CHAIN_BITS,
     CHAIN_LANES,
-    MOST_CHAIN,
     ChainSize,
     CoreTiming,
     chain_fits,
+    chains_of,
     core_timing,
 )
 from finn_build.rtl.library import rtl_library
@@ -162,7 +162,7 @@ class MVAU_rtl(FinnMvau):  # type: ignore[misc]  # noqa: N801
             expected = "lanes: chains are written for DSP48E1"
             raise UserError(f"node {node}, dspStyle", expected, f"chain on {fpgapart}", "correct the folding")
         if not chain_fits(size):
-            expected = f"SIMD up to {MOST_CHAIN}, and 2·W + A + ⌈log2 SIMD⌉ up to {CHAIN_BITS}"
+            expected = f"2·W + A + ⌈log2 chain⌉ up to {CHAIN_BITS}"
             got = f"SIMD {size.simd}, W{size.weight_bits} A{size.activation_bits}"
             raise UserError(f"node {node}, dspStyle chain", expected, got, "take lanes, or a smaller SIMD")
 
@@ -190,6 +190,6 @@ class MVAU_rtl(FinnMvau):  # type: ignore[misc]  # noqa: N801
         pe, simd = int(self.get_nodeattr("PE")), int(self.get_nodeattr("SIMD"))
         accumulator = int(self.get_output_datatype().bitwidth())
         if self.in_chains:  # what operands wait in
-            return (simd - 1) * (activation + pe * weight) + 2 * pe * accumulator + 60
+            return (simd - len(chains_of(simd))) * (activation + pe * weight) + 2 * pe * accumulator + 60
         digits, shared = pe * simd * -(-weight // 2) * (activation + 5), simd * 2 * (activation + 2)
         return digits + shared + pe * 5 * accumulator + 60

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from finn_build.errors import UserError
+from finn_build.resources.chains import MOST_CHAIN
 
 SOURCES = Path(__file__).with_name("sv")
 
@@ -88,7 +89,7 @@ def mvu_wrapper(
         f".MW({mw}), .MH({mh}), .PE({pe}), .SIMD({simd})",
         f".WEIGHT_WIDTH({weight_bits}), .ACTIVATION_WIDTH({activation_bits})",
         f".SIGNED_ACTIVATIONS({int(signed_activations)}), .ACCU_WIDTH({accumulator_bits})",
-        f".CHAIN({int(chain)}), .QUEUE({queue})",
+        f".CHAIN({int(chain)}), .QUEUE({queue}), .MOST_CHAIN({MOST_CHAIN})",
     ]
     weights, activations, sums = pe * simd * weight_bits, simd * activation_bits, pe * accumulator_bits
     body = [

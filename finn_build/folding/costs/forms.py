@@ -11,7 +11,7 @@ from math import gcd, log2
 from typing import Any
 
 from finn_build.folding.costs.cost import block_rams, lut_memory, sections
-from finn_build.resources.chains import CHAIN_LANES
+from finn_build.resources.chains import CHAIN_LANES, chains_of
 from finn_build.resources.lanes import LARGEST_WEIGHT_BITS, mvu_lanes
 
 Size = Mapping[str, Any]
@@ -188,13 +188,14 @@ def _core(size: Size) -> Form:
             (1, pe * plane, pe * total, simd * act),
         )
     if size["multipliers"] == "chain":
-        operands = act + pe * weight
-        # The second and third operands wait in flip-flops, later ones in shift registers of up to 16 or 32 cycles.
-        early = min(simd - 1, 2)
+        operands, chains = act + pe * weight, chains_of(simd)
+        # Second and third operands of a chain wait in flip-flops, later ones in shift registers.
+        early = sum(min(length - 1, 2) for length in chains)
+        joined = pe * (len(chains) - 1) * (weight + act + log2(simd))
         return Form(
             "multipliers in chains of DSPs",
-            (1, max(0, simd - 1) * operands, pe * total, replay),
-            (1, early * operands, pe * total, simd),
+            (1, (simd - len(chains)) * operands, pe * total, joined, replay),
+            (1, early * operands, pe * total + joined, simd),
             dsp=-(-pe // CHAIN_LANES) * simd,
         )
     lanes = mvu_lanes(weight, act, size.get("wide", LARGEST_WEIGHT_BITS))

@@ -92,6 +92,7 @@ def _cores() -> Iterator[Point]:
     chain = (
         (18, 8, 4, 2, 4, 4), (36, 16, 8, 4, 5, 5), (72, 16, 16, 3, 5, 5), (72, 32, 4, 12, 5, 5), (27, 16, 4, 27, 5, 8),
         (144, 32, 2, 16, 6, 6), (288, 32, 4, 18, 5, 5), (64, 32, 1, 8, 5, 5), (576, 8, 2, 36, 4, 4),
+        (576, 64, 4, 36, 5, 5), (288, 32, 4, 48, 4, 4),
     )  # fmt: skip
     for style, sizes in (("dsp", dsp), ("lut", lut), ("chain", chain)):
         for mw, mh, pe, simd, weight_bits, act_bits in sizes:

@@ -7,7 +7,7 @@
 //   - Output: MH/PE words a vector, PE sums each: Σ_i w[i]·a[i] modulo 2^ACCU_WIDTH, exact if ACCU_WIDTH holds it.
 //   - One word of weights a cycle where the streams keep up; results queue up to QUEUE words deep while the output
 //     stalls, and compute goes on until then. All of irdy, wrdy and ovld depend on ordy through registers alone.
-//   - CHAIN: dsp_chain instead of lut_products; its contract says which widths it takes.
+//   - CHAIN: dsp_chain, of up to MOST_CHAIN DSPs each, instead of lut_products; its contract says which widths it takes.
 //   - rst is synchronous and active high. Needs FINN's replay_buffer.
 module mvu_own #(
 	parameter int unsigned MW                 = 4,
@@ -19,7 +19,8 @@ module mvu_own #(
 	parameter bit          SIGNED_ACTIVATIONS = 0,
 	parameter int unsigned ACCU_WIDTH         = 16,
 	parameter bit          CHAIN              = 0,
-	parameter int unsigned QUEUE              = 16
+	parameter int unsigned QUEUE              = 16,
+	parameter int unsigned MOST_CHAIN         = 20
 ) (
 	input  logic                                       clk,
 	input  logic                                       rst,
@@ -36,7 +37,8 @@ module mvu_own #(
 
 	// A word's sum is as wide as it can become, and there so many cycles after the word was taken.
 	localparam int unsigned SUM_WIDTH = WEIGHT_WIDTH + ACTIVATION_WIDTH + $clog2(SIMD);
-	localparam int unsigned LATENCY   = CHAIN ? SIMD + 3 : 2;
+	localparam int unsigned CHAINS    = (SIMD + MOST_CHAIN - 1) / MOST_CHAIN;
+	localparam int unsigned LATENCY   = CHAIN ? (SIMD + CHAINS - 1) / CHAINS + 3 + (CHAINS > 1) : 2;
 
 	logic [SIMD-1:0][ACTIVATION_WIDTH-1:0] a;
 	logic a_there, a_last, take;
@@ -82,7 +84,8 @@ module mvu_own #(
 			.SIMD(SIMD),
 			.WEIGHT_WIDTH(WEIGHT_WIDTH),
 			.ACTIVATION_WIDTH(ACTIVATION_WIDTH),
-			.SIGNED_ACTIVATIONS(SIGNED_ACTIVATIONS)
+			.SIGNED_ACTIVATIONS(SIGNED_ACTIVATIONS),
+			.MOST(MOST_CHAIN)
 		) core (
 			.clk,
 			.w(wdat),

@@ -23,7 +23,7 @@ from finn_build.folding.problem import problem_of
 from finn_build.graph.fifos import connect, set_safe_depths
 from finn_build.graph.specialise import specialise
 from finn_build.nodes.variants import choose_rtl
-from finn_build.resources.chains import ChainSize, chain_fits
+from finn_build.resources.chains import ChainSize, chain_fits, chains_of, columns_hold
 from finn_build.resources.devices import BOARDS, device, part_of
 from finn_build.resources.slices import PACKING
 
@@ -148,12 +148,24 @@ def test_dsps_are_as_the_lanes_pack() -> None:
 
 
 def test_chains_are_for_dsp48e1_and_widths_that_fit() -> None:
-    fits_chain = {size: chain_fits(ChainSize(*size)) for size in ((48, 5, 5), (49, 5, 5), (1, 8, 8), (2, 8, 8))}
-    assert [size for size, fit in fits_chain.items() if fit] == [(48, 5, 5), (1, 8, 8)]
+    fits_chain = {size: chain_fits(ChainSize(*size)) for size in ((999, 5, 5), (20, 7, 6), (1, 8, 8), (2, 8, 8))}
+    assert [size for size, fit in fits_chain.items() if fit] == [(999, 5, 5), (1, 8, 8)]
+    assert chains_of(20) == [20]
+    assert chains_of(45) == [15, 15, 15]
+    assert chains_of(41) == [14, 14, 13]
     model = specialise(chain().generic, part_of("KV260"))[0]
     choose_rtl(model, "rtl")
     for choice in problem_of(model, part_of("KV260"), DMAS).choices:
         assert all(choice.op != "MVAU" or multipliers(o.attributes) != "chain" for o in choice.options)
+
+
+def test_chains_stay_within_the_columns_of_the_chip() -> None:
+    # Three columns of 60 and two of 20: eleven chains of 20 or of 18, of 16 eleven as well, and no twelfth.
+    assert columns_hold(PART, [20] * 11)
+    assert columns_hold(PART, [18] * 11)
+    assert not columns_hold(PART, [16] * 12)
+    assert columns_hold(PART, [16] * 11 + [4] * 8)
+    assert columns_hold("xck26", [20] * 99)
 
 
 def test_evidence_is_of_one_folding(found, tmp_path: Path) -> None:

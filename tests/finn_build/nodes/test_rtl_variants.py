@@ -131,7 +131,7 @@ def test_two_lanes_share_a_dsp_of_a_chain():
     ("part", "changed", "said"),
     [
         ("xck26-sfvc784-2LV-c", {}, "expected lanes: chains are written for DSP48E1, got chain on xck26"),
-        (PART, {"inputDataType": "UINT16"}, "2·W + A + ⌈log2 SIMD⌉ up to 24, got SIMD 3, W5 A16; take lanes"),
+        (PART, {"inputDataType": "UINT16"}, "2·W + A + ⌈log2 chain⌉ up to 24, got SIMD 3, W5 A16; take lanes"),
     ],
 )
 def test_chains_refuse_what_they_cannot_hold(tmp_path, part, changed, said):

@@ -67,6 +67,8 @@ MVUS = {
     "chain_image": Mvu(27, 4, 2, 27, 5, 8, chain=True),
     "chain_signed": Mvu(10, 6, 2, 5, 3, 6, signed=True, chain=True),
     "chain_full": Mvu(32, 2, 2, 16, 7, 6, chain=True),
+    "chain_three": Mvu(45, 3, 3, 45, 4, 4, chain=True),
+    "chain_short": Mvu(82, 2, 1, 41, 5, 5, chain=True),
 }
 FIFOS = {"fifo2": (8, 2), "fifo5": (3, 5), "fifo32": (70, 32)}
 
