@@ -7,6 +7,7 @@ from qonnx.custom_op.registry import getCustomOp
 
 from finn_build.errors import UserError
 from finn_build.folding.automatic import set_folding
+from finn_build.folding.chains import require_columns
 from finn_build.folding.config import apply_folding, folding_of, lint_folding, read_folding, write_folding
 from finn_build.folding.rules import divisors, folding_rule
 from finn_build.graph.specialise import specialise
@@ -99,6 +100,15 @@ def test_chains_are_asked_for_and_take_a_dsp_for_two_lanes(specialised, folding)
     folded = apply_folding(specialised, folding, "folding.json")
     figures = {node.name: node for node in estimate(folded, PART, 100).nodes}
     assert figures["MVAU_rtl_1"].dsp == 4 // 2 * 12
+
+
+def test_chains_that_no_column_holds_are_refused(specialised, folding, monkeypatch: pytest.MonkeyPatch) -> None:
+    folding["MVAU_rtl_1"] |= {"dspStyle": "chain", "PE": 4, "SIMD": 12}
+    folded = apply_folding(specialised, folding, "folding.json")
+    require_columns(folded, PART, "folding.json")
+    monkeypatch.setattr("finn_build.resources.chains.COLUMNS", (("xc7z020", (20,)),))
+    with pytest.raises(UserError, match=r"folding.json: dspStyle chain: expected .* got 2 of 12; write"):
+        require_columns(folded, PART, "folding.json")
 
 
 def test_cores_that_cannot_be_built_are_refused_with_one_that_can(specialised, folding) -> None:

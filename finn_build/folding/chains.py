@@ -1,0 +1,37 @@
+"""Whether the DSP chains of a folded graph find place on the chip, which only an hour of placement would show."""
+
+from qonnx.core.modelwrapper import ModelWrapper
+
+from finn_build.errors import UserError
+from finn_build.folding.costs.nodes import multipliers
+from finn_build.folding.rules import generic_op
+from finn_build.graph.walk import attributes
+from finn_build.resources.chains import CHAIN_LANES, chains_of, columns_hold
+
+
+def chains_in(model: ModelWrapper) -> list[int]:
+    """DSPs of each chain of a specialised, folded graph."""
+    found: list[int] = []
+    for node in model.graph.node:
+        get = attributes(node)
+        if generic_op(node) == "MVAU" and multipliers(get) == "chain":
+            found += -(-int(get["PE"]) // CHAIN_LANES) * chains_of(int(get["SIMD"]))
+    return found
+
+
+def require_columns(model: ModelWrapper, part: str, place: str) -> None:
+    """Checks that all chains of DSPs fit into the columns of a part.
+
+    Args:
+        model: specialised, folded.
+        part: FPGA part.
+        place: of the folding, for the message.
+
+    Raises:
+        UserError: they do not; how many of which length there are.
+    """
+    lengths = chains_in(model)
+    if not columns_hold(part, lengths):
+        told = ", ".join(f"{lengths.count(length)} of {length}" for length in sorted(set(lengths), reverse=True))
+        expected = f"chains of DSPs that find place in the columns of {part}"
+        raise UserError(f"{place}: dspStyle chain", expected, told, 'write "resType": "lut" at one of them')
