@@ -16,7 +16,8 @@ MISSING = "the bitfile (.bit) and its hardware description (.hwh), which Vivado 
 
 MAKE = (
     "`make build {made_by}` in the project's checkout, with Vivado and Vitis HLS 2022.2 or 2024.2 on PATH (the "
-    "free edition suffices), puts them into this package; `make docker-build {made_by}` does so in a container"
+    "free edition suffices), puts them into this package if the design fits the chip; `make docker-build {made_by}` "
+    "does so in a container"
 )
 """The command that makes what is missing."""
 
