@@ -22,7 +22,12 @@ SIDE = 160
 """Pixels of a tile's shorter side, at least."""
 
 TRUTH = (64, 255, 128)
-SHEETS: tuple[FormName, ...] = (("integer", "cam"), ("quantised", "fcam-skips"), ("integer", "fcam-tap"))
+SHEETS: tuple[FormName, ...] = (
+    ("integer", "cam"),
+    ("quantised", "layercam-fused"),
+    ("quantised", "fcam-skips"),
+    ("integer", "fcam-tap"),
+)
 """What is drawn, of what there is."""
 
 

@@ -50,7 +50,7 @@ class Recipe:
 
     seeds_from: SeedMethod = "layercam-fused"
     centre: float = 0.375
-    epochs: int = 10
+    epochs: int = 4
     batch_size: int = 32
     learning_rate: float = 0.05
     momentum: float = 0.9
