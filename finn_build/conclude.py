@@ -14,9 +14,11 @@ from finn_build.cache.key import tool_versions
 from finn_build.cache.source import source_digests
 from finn_build.config import Config
 from finn_build.environment import default_build_folder
+from finn_build.folding.record import read_folded
 from finn_build.localisation_report import read_localisation
 from finn_build.package.build import publish_package
 from finn_build.report.files import write_report
+from finn_build.report.folded import Folded
 from finn_build.report.schema import NOT_SHOWN, NOT_SHOWN_BY_VIVADO, Report, Stage, Verification
 from finn_build.report.simulated import Simulation, Synthesis
 from finn_build.report.verdict import failures, verdict
@@ -63,6 +65,7 @@ def conclude(config: Config, runner: Runner, folder: Path, command: str, write: 
             "versions": tool_versions(),
             "commit": clean_commit(),
             "localisation": read_localisation(folder),
+            "folding": _folded(config, folder, facts),
             "verify": bars_to_show(default_build_folder() / VERIFY_JSON),
             "until": runner.until,
             "stopped": None if runner.stopped is None else str(runner.stopped),
@@ -111,6 +114,12 @@ def conclude(config: Config, runner: Runner, folder: Path, command: str, write: 
 def _routed(facts: dict[str, Any]) -> bool:
     """Whether Vivado went all the way."""
     return bool(facts.get("implementation", {}).get("state") == "routed")
+
+
+def _folded(config: Config, folder: Path, facts: dict[str, Any]) -> Folded | None:
+    """What `finn-cam fold` found, if it is the folding of this build."""
+    hardware = facts.get("hardware")
+    return hardware and read_folded(folder, hardware["part"], hardware["clock_mhz"], config.folding.file)
 
 
 def _recorded(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from finn_build.cache.digest import path_digest
-from finn_build.errors import UserError
 from finn_build.report.localisation import Gap, Localisation, LocalisationRow
 
 LOCALISATION = "localisation.json"
@@ -62,22 +61,7 @@ def refresh_report(folder: Path) -> Path | None:
     Returns:
         The page; None where there is no report, or a stage ran after it was written: a build makes a new one.
     """
-    data, page = folder / "report.json", folder / "report.html"
-    found = read_localisation(folder)
-    if found is None or not data.is_file():
-        return None
-    if any((folder / name).stat().st_mtime > data.stat().st_mtime for name in MEASURED_ON if (folder / name).exists()):
-        return None
-    from finn_build.report.files import read_report, write_report
-    from finn_build.report.html import write_html
+    from finn_build.report.refresh import refresh
 
-    try:
-        report = read_report(data).model_copy(update={"localisation": found})
-        write_html(report, page)
-    except UserError:
-        # An older format, or a picture that is gone.
-        return None
-    write_report(report, data)
-    # The next build compares what it would draw with what it drew last: that is no longer what lies there.
-    (folder / ".stages" / "report.key").unlink(missing_ok=True)
-    return page
+    found = read_localisation(folder)
+    return None if found is None else refresh(folder, MEASURED_ON, lambda report: {"localisation": found})

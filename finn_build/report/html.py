@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from finn_build.cache.store import write_atomically
 from finn_build.errors import UserError
 from finn_build.report import plots, resource_plot, view
+from finn_build.report.folding_view import folding
 from finn_build.report.hardware_runs import hardware_runs
 from finn_build.report.localisation import localisation
 from finn_build.report.schema import Example, Report
@@ -50,6 +51,7 @@ def render_html(report: Report, folder: Path) -> str:
             examples=examples,
             localisation=localisation(report.localisation, pages),
             runs=runs,
+            folding=folding(report.folding),
             **view.page(report),
         )
     )

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from finn_build.report.base import Amount, Count, Deviation, Figure, Fraction, Part, RelativePath, Size
+from finn_build.report.folded import Converter, Folded
 from finn_build.report.localisation import Localisation
 from finn_build.report.simulated import Simulation, Synthesis
 
@@ -210,6 +211,7 @@ class Hardware(Part):
     lower_bounds: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     predicted: Predicted | None = None
+    converters: tuple[Converter, ...] = ()
 
     @model_validator(mode="after")
     def _named(self) -> "Hardware":
@@ -348,6 +350,7 @@ class Report(Part):
     verification: tuple[Verification, ...] = ()
     layers: tuple[LayerFidelity, ...] = ()
     hardware: Hardware | None = None
+    folding: Folded | None = None
     implementation: Implementation | None = None
     no_bitfile: str = ""
     simulation: Simulation | None = None

@@ -155,6 +155,7 @@ def _sections(report: Report) -> list[tuple[str, str]]:
         ("verification", "Verification", report.verification),
         ("layers", "Layers", report.layers),
         ("hardware", "Hardware", report.hardware),
+        ("folding", "Folding", report.folding),
         ("implementation", "Implementation", report.implementation),
         ("simulation", "Simulation", report.simulation),
         ("synthesis", "Synthesis", report.synthesis),

@@ -35,7 +35,9 @@ def specialise_graph(
         CheckFailed: an output differs, a node became HLS that has RTL, or a specialised node differs from its twin.
     """
     from finn_build.folding.automatic import set_folding
+    from finn_build.folding.chains import require_columns
     from finn_build.folding.config import apply_folding, folding_of, read_folding, with_depths, write_folding
+    from finn_build.folding.converters import forced_converters, told_converters
     from finn_build.graph.specialise import require_same_layers, specialise
     from finn_build.graph.widths import minimise_widths
     from finn_build.head import read_arrays
@@ -60,6 +62,7 @@ def specialise_graph(
         choose_rtl(specialised, cam.backend)
         given = read_folding(folding_file)
         specialised, told = apply_folding(specialised, given, place), place
+    require_columns(specialised, hardware.part, place)
     if cam.loaded:
         load_weights_at_run_time(specialised)
     made = connect_with_least_depths(
@@ -78,7 +81,9 @@ def specialise_graph(
     unproven = [fifo for fifo in made.bypasses if made.streams.estimated and not fifo.safe and _is_given(fifo, given)]
     notes = [*(_warning(fifo) for fifo in unproven), *made.notes(given)]
     facts = _facts(connected, hardware, folding.budget)
-    facts |= {"folding": told, "notes": notes, "predicted": made.predicted()}
+    converters = forced_converters(connected, hardware.part)
+    notes += told_converters(converters, place) if folding_file is not None else []
+    facts |= {"folding": told, "notes": notes, "predicted": made.predicted(), "converters": converters}
     return StageResult(checks=tuple(_fits(facts)), verification=(*rows, structural), facts={"hardware": facts})
 
 
