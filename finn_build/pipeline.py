@@ -15,6 +15,7 @@ from finn_build.conclude import Outcome, conclude
 from finn_build.config import Config
 from finn_build.environment import default_build_folder, deps_folder
 from finn_build.errors import CheckFailed, ToolFailed, UserError
+from finn_build.interruption import end_if_requested
 from finn_build.runner import Listener, Runner, UntilReached
 from finn_build.sources import Sources, find_sources, make_arguments
 from finn_build.stages.accuracy import measure_accuracy
@@ -200,6 +201,7 @@ def run_stages(config: Config, sources: Sources, runner: Runner) -> None:
     try:
         made = run_vendor(config, runner, {"codegen": codegen / NODES, "generated": codegen / GRAPH})
     except (UserError, CheckFailed, ToolFailed) as error:
+        end_if_requested()
         # What was verified before is worth its report and its package, whatever the tools said.
         runner.stopped, runner.no_bitfile = error, VENDOR_STOPPED
         if runner.until == "vendor":
