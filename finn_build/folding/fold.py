@@ -116,7 +116,7 @@ def fold(
         # As many DSPs would do, but not in chains of these lengths: seldom, and then a few less.
         budget = {**budget, "DSP": round(solution.cost.dsp) - 1}
     if solution is None:
-        raise CheckFailed("fold", _why_not(problem, target, fps), "raise --budget, lower --fps or take a larger chip")
+        raise CheckFailed("fold", *_why_not(problem, target, fps))
     chosen = {
         choice.name: dict(option.attributes) for choice, option in zip(problem.choices, solution.options, strict=True)
     }
@@ -195,17 +195,25 @@ def complete(specialised: ModelWrapper, chosen: Mapping[str, Mapping[str, Any]])
     return {name: {**entry, **chosen.get(name, {})} for name, entry in folding_of(specialised).items()}
 
 
-def _why_not(problem: Problem, target: Target, fps: float | None) -> str:
+def _why_not(problem: Problem, target: Target, fps: float | None) -> tuple[str, str]:
+    """What the smallest folding exceeds, and what helps."""
     roomy = {name: amount * 1000 for name, amount in target.device.items()}
     if fps is not None and target.cycles(fps) < limit(problem):
-        return f"no folding reaches {fps:g} frames a second: the chip's own limit is {target.fps(limit(problem)):,.0f}"
-    most = max(o.cycles for choice in problem.choices for o in choice.options)
-    least = smallest(problem, most if fps is None else target.cycles(fps), roomy, target.device)
-    what = "no folding fits the budget"
+        most = f"{target.fps(limit(problem)):,.0f}, with the slowest layer as parallel as can be"
+        return f"no folding reaches {fps:,g} frames a second; on a chip of any size it is {most}", "lower --fps"
+    slowest = max(o.cycles for choice in problem.choices for o in choice.options)
+    least = smallest(problem, slowest if fps is None else target.cycles(fps), roomy, target.device)
+    rate = "" if fps is None else f" at {fps:,g} frames a second"
+    what = f"no folding{rate} fits {100 * target.budget:.4g}% of {target.part}"
+    helps = ("" if fps is None else "lower --fps, ") + "raise --budget or take a larger chip"
     if least is None:
-        return what
-    over = {n: a - target.amounts[n] for n, a in used(least.cost).items() if a > target.amounts[n]}
-    return what + "".join(f"; the smallest has {amount:,.0f} {name} too many" for name, amount in over.items())
+        return what, helps
+    wants = [
+        f"{amount:,.0f} {name} of {target.amounts[name]:,}"
+        for name, amount in used(least.cost).items()
+        if amount > target.amounts[name]
+    ]
+    return f"{what}: that of least area takes {', '.join(wants)}", helps
 
 
 def heuristic(specialised: ModelWrapper, target: Target, cam_backend: CamBackend, problem: Problem) -> Heuristic | None:

@@ -16,7 +16,7 @@ from finn_build.folding.costs.cost import Cost
 from finn_build.folding.costs.fit import calibration, fits, predict
 from finn_build.folding.costs.nodes import multipliers
 from finn_build.folding.evidence import evidence_file, folding_digest, read_evidence, write_evidence
-from finn_build.folding.fold import DMAS, Target, fold, heuristic
+from finn_build.folding.fold import DMAS, Target, chip_limit, fold, heuristic
 from finn_build.folding.optimise import cost_of_choice, fastest, limit, used
 from finn_build.folding.optimise import fits as within
 from finn_build.folding.problem import problem_of
@@ -80,11 +80,20 @@ def test_a_rate_is_reached_with_the_least_area(found, target) -> None:
     assert area(small.solution.cost) < area(found.solution.cost)
 
 
+def test_nothing_within_the_whole_chip_beats_its_limit(found, target) -> None:
+    whole = Target(PART, target.clock_mhz, 1.0)
+    best = fold(specialise(chain().generic, PART)[0], whole, "rtl", fps=None, seconds=20.0)
+    assert found.limit_cycles <= chip_limit(found, target) <= best.solution.cycles <= found.solution.cycles
+
+
 def test_what_cannot_be_is_told_in_one_line(target) -> None:
-    with pytest.raises(CheckFailed, match="no folding reaches 1e\\+08 frames a second: the chip's own limit is"):
+    message = r"no folding reaches 1e\+08 frames a second; on a chip of any size it is .*; lower --fps$"
+    with pytest.raises(CheckFailed, match=message):
         fold(specialise(chain().generic, PART)[0], target, "rtl", fps=1e8, seconds=20.0)
     tiny = Target(PART, 100.0, 0.01)
-    with pytest.raises(CheckFailed, match=r"no folding fits the budget; the smallest has .* slices too many"):
+    with pytest.raises(
+        CheckFailed, match=r"no folding fits 1% of xc7z020clg400-1: that of least area takes .* slices of "
+    ):
         fold(specialise(chain().generic, PART)[0], tiny, "rtl", fps=None, seconds=20.0)
 
 
