@@ -77,9 +77,11 @@ def fold(
         else:
             found = search(_copy(graph), target, chosen.cam.backend, fps=fps, seconds=seconds)
         tell(0.6)
-        compared = heuristic(graph, target, chosen.cam.backend, found.problem)
+        compared = heuristic(graph, target, chosen.cam.backend, found.problem, fps)
         tell(0.7)
-        step, chip, memories = next_step(found, target), chip_limit(found, target), weight_memories(graph, found)
+        # Where a rate is wanted, it and no budget is why the folding is no faster.
+        step = next_step(found, target) if fps is None else None
+        chip, memories = chip_limit(found, target), weight_memories(graph, found)
         tell(0.8)
         if whole is not None:
             write_folding(file, whole.folding)

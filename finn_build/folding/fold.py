@@ -216,21 +216,24 @@ def _why_not(problem: Problem, target: Target, fps: float | None) -> tuple[str, 
     return f"{what}: that of least area takes {', '.join(wants)}", helps
 
 
-def heuristic(specialised: ModelWrapper, target: Target, cam_backend: CamBackend, problem: Problem) -> Heuristic | None:
-    """SetFolding's best: the highest rate at which all that it makes stays within the budget.
+def heuristic(
+    specialised: ModelWrapper, target: Target, cam_backend: CamBackend, problem: Problem, fps: float | None = None
+) -> Heuristic | None:
+    """SetFolding's best: the highest rate at which all that it makes stays within the budget, or what it makes of one.
 
     Args:
         specialised: not folded, its variants as SpecializeLayers chose them.
         target: chip, clock and budget.
         cam_backend: of the CAM block.
         problem: of the same graph.
+        fps: frames a second that are wanted; None wants the most.
 
     Returns:
         None where nothing that it makes is legal and within the budget.
     """
     least = limit(problem)
     rates = sorted({o.cycles for choice in problem.choices if choice.op == "MVAU" for o in choice.options})
-    rates = [cycles for cycles in rates if cycles >= least]
+    rates = [cycles for cycles in rates if cycles >= least] if fps is None else [target.cycles(fps)]
     low, high = 0, len(rates) - 1
     best: Heuristic | None = None
     while low <= high:

@@ -54,14 +54,15 @@ def band(errors: Errors, name: str) -> str:
 
 
 def _lead(folded: Folded) -> str:
-    what = (
-        f"The most frames a second within {folded.share:.0%} of {folded.part}"
-        if folded.wanted_fps is None
-        else f"The smallest accelerator for {told(folded.wanted_fps)} frames a second on {folded.part}"
-    )
+    if folded.wanted_fps is None:
+        what = f"The most frames a second within {folded.share:.0%} of {folded.part}"
+        beside = "at the highest rate at which all that it makes stays within the same budget"
+    else:
+        what = f"The smallest accelerator for {told(folded.wanted_fps)} frames a second on {folded.part}"
+        beside = "told the same rate"
     return (
-        f"{what}, by an integer program over all legal foldings. FINN's heuristic stands beside it, at the highest "
-        "rate at which all that it makes stays within the same budget, by the same cost models."
+        f"{what}, by an integer program over all legal foldings. FINN's heuristic stands beside it, {beside}, by the "
+        "same cost models."
     )
 
 
@@ -74,7 +75,7 @@ def _facts(folded: Folded) -> list[tuple[str, str]]:
         ("set by", f"{folded.bottleneck}{others}"),
         ("proof", _proof(folded)),
     ]
-    if folded.heuristic is not None:
+    if folded.heuristic is not None and folded.wanted_fps is None:
         found.append(("against SetFolding", f"{folded.fps / folded.heuristic.fps:.2f} times its rate"))
     if folded.next_step is not None:
         names = " or ".join(folded.next_step.limited_by)
