@@ -58,6 +58,7 @@ def write_csv(points: list[FrontPoint], path: Path) -> None:
 def draw(points: list[FrontPoint], target: Target, path: Path) -> None:
     """Share of each resource over frames a second, with the budget; PNG or SVG by the path's name."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
@@ -65,7 +66,14 @@ def draw(points: list[FrontPoint], target: Target, path: Path) -> None:
     for name in whole:
         shares = [100 * point.amounts[name] / whole[name] for point in points]
         axes.plot([point.fps for point in points], shares, marker="o", markersize=3, label=name)
-    axes.axhline(100 * target.budget, color="black", linewidth=0.8, linestyle="--", label="budget")
-    axes.set(xlabel="frames a second", ylabel=f"% of {target.part}", xscale="log", ylim=(0, 105))
+    axes.axhline(
+        100 * target.budget, color="black", linewidth=0.8, linestyle="--", label=f"budget, {target.budget:.0%}"
+    )
+    axes.set(xlabel=f"frames a second at {target.clock_mhz:g} MHz", ylabel=f"% of {target.part}", xscale="log")
+    axes.set_ylim(0, 105)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.grid(color="0.9")
     axes.legend(fontsize="small")
     figure.savefig(path, dpi=150)
