@@ -47,8 +47,8 @@ def accelerator(tmp_path_factory):
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("folding", "dsps"),
-    # W4A4: four of FINN's lanes share a DSP, two lanes a chain.
-    [({"PE": 4, "SIMD": 3}, 3), ({"PE": 4, "SIMD": 9, "dspStyle": "chain"}, 18)],
+    # W4A4: four of FINN's lanes share a DSP, two lanes a chain; 36 products a lane are two chains of 18.
+    [({"PE": 4, "SIMD": 3}, 3), ({"PE": 2, "SIMD": 36, "dspStyle": "chain"}, 36)],
     ids=["lanes", "chain"],
 )
 def test_the_dsp_netlist_computes_what_its_source_computes(folding, dsps, programs, tmp_path):
