@@ -51,6 +51,7 @@ class Summary:
         yield from self._resources()
         yield from self._verified()
         yield from self._slowest()
+        yield from self._folding()
         yield from self._examples()
         yield from self._rest()
 
@@ -111,6 +112,17 @@ class Summary:
             folding = f"PE {told(layer.pe)}, SIMD {told(layer.simd)}"
             style = "yellow" if layer.name == hardware.bottleneck else "cyan"
             yield _line("", (bar, style), f"  {layer.cycles:>11,}  {layer.name}", (f"  {folding}", "dim"))
+
+    def _folding(self) -> Iterator[Text]:
+        folded = self.report.folding
+        if folded is None:
+            return
+        proof = "proven optimal" if folded.optimal else f"at most {folded.gap:.1%} fewer cycles are possible"
+        more = [f"SetFolding {folded.heuristic.fps:,.0f} FPS"] if folded.heuristic else []
+        if folded.next_step is not None and folded.next_step.limited_by:
+            names = " or ".join(folded.next_step.limited_by)
+            more.append(f"{folded.next_step.fps:,.0f} FPS wants more {names}")
+        yield _line("folding", proof, ("".join(f"; {told}" for told in more), "dim"))
 
     def _examples(self) -> Iterator[Text]:
         shown = self.report.examples[:MOST_EXAMPLES]

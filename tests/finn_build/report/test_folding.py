@@ -1,13 +1,16 @@
 """The report's section on folding: both foldings, the proof, the limits and the picture."""
 
+import io
 import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from finn_build.report.folded import Folded
 from finn_build.report.html import render_html
 from finn_build.report.schema import Report
+from finn_build.report.terminal import render
 
 DEVICE = {"LUT": 53200, "FF": 106400, "BRAM18": 280, "DSP": 220, "slices": 13300}
 
@@ -92,3 +95,11 @@ def test_a_report_without_a_search_has_no_such_section(report: Report, folder: P
     text, words = shown(report, folder, None)
     assert words == ""
     assert "#folding" not in text
+
+
+def test_the_terminal_has_it_in_a_line(report: Report, facts: dict[str, object]) -> None:
+    console = Console(width=200, file=io.StringIO(), force_terminal=False)
+    console.print(render(report.model_copy(update={"folding": Folded.of(facts)})))
+    assert isinstance(console.file, io.StringIO)
+    (line,) = [line for line in console.file.getvalue().splitlines() if line.startswith("  folding")]
+    assert line.split(None, 1)[1] == "proven optimal; SetFolding 509 FPS; 1,808 FPS wants more DSP or slices"
