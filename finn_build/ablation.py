@@ -58,7 +58,8 @@ def recipe_of(base: TrainSpec, changes: dict[str, Any], epochs: int, held_out: i
         "start": None,
         "float_epochs": float_epochs,
         "epochs": epochs - float_epochs,
-        "freeze_epochs": 1,
+        # Statistics that stand still while the learning rate is high, as in half of two epochs, let a training diverge.
+        "freeze_epochs": 0,
         # Compiling takes longer than it saves here.
         "fuse": False,
         "held_out": held_out,
