@@ -202,18 +202,24 @@ def _why_not(problem: Problem, target: Target, fps: float | None) -> tuple[str, 
         most = f"{target.fps(limit(problem)):,.0f}, with the slowest layer as parallel as can be"
         return f"no folding reaches {fps:,g} frames a second; on a chip of any size it is {most}", "lower --fps"
     slowest = max(o.cycles for choice in problem.choices for o in choice.options)
-    least = smallest(problem, slowest if fps is None else target.cycles(fps), roomy, target.device)
+    cycles = slowest if fps is None else target.cycles(fps)
     rate = "" if fps is None else f" at {fps:,g} frames a second"
     what = f"no folding{rate} fits {100 * target.budget:.4g}% of {target.part}"
-    helps = ("" if fps is None else "lower --fps, ") + "raise --budget or take a larger chip"
+    helps = [] if fps is None else ["lower --fps"]
+    least = smallest(problem, cycles, roomy, target.device)
+    if least is not None and not fits(least.cost, target.device):
+        # One that takes more in all may fit the chip where this does not.
+        least = smallest(problem, cycles, target.device, target.device, STEP_SECONDS) or least
+    helps += ["raise --budget"] if least is not None and fits(least.cost, target.device) else []
+    helped = " or ".join([*helps, "take a larger chip"])
     if least is None:
-        return what, helps
+        return what, helped
     wants = [
         f"{amount:,.0f} {name} of {target.amounts[name]:,}"
         for name, amount in used(least.cost).items()
         if amount > target.amounts[name]
     ]
-    return f"{what}: that of least area takes {', '.join(wants)}", helps
+    return f"{what}: the smallest that was found takes {', '.join(wants)}", helped
 
 
 def heuristic(

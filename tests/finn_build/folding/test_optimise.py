@@ -92,7 +92,7 @@ def test_what_cannot_be_is_told_in_one_line(target) -> None:
         fold(specialise(chain().generic, PART)[0], target, "rtl", fps=1e8, seconds=20.0)
     tiny = Target(PART, 100.0, 0.01)
     with pytest.raises(
-        CheckFailed, match=r"no folding fits 1% of xc7z020clg400-1: that of least area takes .* slices of "
+        CheckFailed, match=r"no folding fits 1% of xc7z020clg400-1: the smallest that was found takes .* slices of "
     ):
         fold(specialise(chain().generic, PART)[0], tiny, "rtl", fps=None, seconds=20.0)
 
