@@ -93,7 +93,7 @@ def _rate(fps: float) -> str:
 
 
 def _proof(folded: Folded) -> str:
-    took = f"; {folded.search_seconds:.0f} s"
+    took = f"; searched for {folded.search_seconds:.0f} s"
     if folded.optimal:
         return f"no legal folding within the budget is faster, and none as fast is smaller{took}"
     if folded.gap == 0:
@@ -130,7 +130,8 @@ def _evidence(folded: Folded, evidence: Evidence) -> dict[str, Any]:
         found["synthesis"] = {
             "rows": [
                 (name, told(synthesis.predicted.get(name)), told(amount), f"{synthesis.error.get(name, 0):+.1%}")
-                for name, amount in synthesis.resources.items()
+                for name in RESOURCES
+                if (amount := synthesis.resources.get(name)) is not None
             ],
             "told": f"{synthesis.tool}, {synthesis.whole}" if synthesis.tool and synthesis.whole else synthesis.tool,
             "command": synthesis.command,

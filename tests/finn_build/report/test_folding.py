@@ -59,7 +59,7 @@ def test_both_foldings_the_proof_and_the_limits_are_shown(
     text, words = shown(report, folder, Folded.of(facts))
     assert "FPS 509 1,526" in words
     assert "LUT 24,613 30,000 ±9% 42,560 53,200" in words
-    assert "no legal folding within the budget is faster, and none as fast is smaller; 18 s" in words
+    assert "no legal folding within the budget is faster, and none as fast is smaller; searched for 18 s" in words
     assert "3.00 times its rate" in words
     assert "1,808 FPS, for which it wants more DSP or slices" in words
     assert "no folding within 100 % of it reaches more than 2,034 FPS" in words
@@ -95,6 +95,18 @@ def test_a_report_without_a_search_has_no_such_section(report: Report, folder: P
     text, words = shown(report, folder, None)
     assert words == ""
     assert "#folding" not in text
+
+
+def test_evidence_of_synthesis_stands_beside_its_prediction(
+    report: Report, folder: Path, facts: dict[str, object]
+) -> None:
+    amounts = {"BRAM18": 211, "DSP": 158, "FF": 19411, "LUT": 28404}
+    error = {"BRAM18": 0.0284, "DSP": 0.0, "FF": 0.0266, "LUT": -0.0176}
+    found = {"resources": amounts, "predicted": {**amounts, "LUT": 27904}, "error": error, "modules": 137}
+    facts["evidence"] = {"synthesis": found, "simulation": None}
+    words = shown(report, folder, Folded.of(facts))[1]
+    assert "LUT 27,904 28,404 -1.8% FF 19,411 19,411 +2.7% BRAM18 211 211 +2.8% DSP 158 158 +0.0%" in words
+    assert "Simulated as it is" not in words
 
 
 def test_the_terminal_has_it_in_a_line(report: Report, facts: dict[str, object]) -> None:
