@@ -13,7 +13,6 @@ from finn_build.cli.build import ConfigArgument, EvidenceOption, JsonOption, Out
 from finn_build.cli.console import StageConsole, standard_error, standard_output
 from finn_build.config import load_config
 from finn_build.errors import UserError
-from finn_build.folding.evidence import keep_evidence
 from finn_build.hardware_runs import generated_with
 from finn_build.localise_pictures import find_pictures, read_picture
 from finn_build.pipeline import BuildOptions, build_all
@@ -84,6 +83,8 @@ def simulate(
     if evidence:
         if found_pictures or stalls is not None:
             raise UserError("--evidence", "a run of golden images without pauses", "another", "leave the others out")
+        from finn_build.folding.evidence import keep_evidence
+
         keep_evidence(chosen.folding.file, chosen.name, {"simulation": _evidence(chosen.name, found, predicted)})
     if as_json:
         print(json.dumps({"config": chosen.name, **found.to_json(), "predicted": predicted}))
