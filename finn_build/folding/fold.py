@@ -9,15 +9,16 @@ from qonnx.core.modelwrapper import ModelWrapper
 from finn_build.adapter import quiet
 from finn_build.errors import CheckFailed, UserError
 from finn_build.folding.automatic import set_folding
+from finn_build.folding.chains import chain_lengths
 from finn_build.folding.config import Folding, apply_folding, folding_of, with_depths
 from finn_build.folding.costs.cost import Cost, total
-from finn_build.folding.costs.nodes import DMA, bits, cost_of, multipliers
+from finn_build.folding.costs.nodes import DMA, bits, cost_of
 from finn_build.folding.optimise import Solution, cost_of_choice, fastest, fits, limit, smallest, used
 from finn_build.folding.problem import Choice, Option, Problem, as_folded, problem_of
 from finn_build.folding.program import Program
 from finn_build.graph.walk import attributes
 from finn_build.nodes.variants import CamBackend, choose_rtl
-from finn_build.resources.chains import CHAIN_LANES, chains_of, columns_hold
+from finn_build.resources.chains import columns_hold
 from finn_build.resources.devices import device
 
 DMAS = DMA + DMA
@@ -111,7 +112,7 @@ def fold(
             solution = fastest(problem, budget, target.device, seconds)
         else:
             solution = smallest(problem, target.cycles(fps), budget, target.device, seconds)
-        if solution is None or columns_hold(target.part, chain_lengths(solution.options)):
+        if solution is None or columns_hold(target.part, _chains(solution.options)):
             break
         # As many DSPs would do, but not in chains of these lengths: seldom, and then a few less.
         budget = {**budget, "DSP": round(solution.cost.dsp) - 1}
@@ -180,14 +181,8 @@ def fold_with_fifos(
 MOST_ATTEMPTS = 5
 
 
-def chain_lengths(options: Sequence[Option]) -> list[int]:
-    """DSPs of each chain of a folding."""
-    found: list[int] = []
-    for option in options:
-        said = option.attributes
-        if "resType" in said and multipliers(said) == "chain":
-            found += -(-int(said["PE"]) // CHAIN_LANES) * chains_of(int(said["SIMD"]))
-    return found
+def _chains(options: Sequence[Option]) -> list[int]:
+    return [length for option in options for length in chain_lengths(option.attributes)]
 
 
 def complete(specialised: ModelWrapper, chosen: Mapping[str, Mapping[str, Any]]) -> Folding:
