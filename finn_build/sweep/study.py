@@ -28,7 +28,8 @@ def open_storage(url: str) -> optuna.storages.BaseStorage:
     Raises:
         UserError: it cannot be opened.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # Of a trial that was interrupted it would print a traceback.
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         if url.startswith("journal:"):
             path = Path(url.removeprefix("journal:"))
