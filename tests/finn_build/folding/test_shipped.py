@@ -29,7 +29,18 @@ def test_evidence_is_of_the_folding_beside_it(path: Path) -> None:
     found = json.loads(path.read_text())
     assert found["folding"] == folding_digest(read_folding(folding)), "the folding has changed: make its evidence again"
     assert set(found) - {"folding"} <= set(KINDS)
-    simulation = found.get("simulation")
-    if simulation is not None:
-        assert simulation["mismatches"] == 0
-        assert simulation["images"] >= 2
+    assert set(found) == {"folding", *KINDS}
+    simulation, synthesis = found["simulation"], found["synthesis"]
+    assert simulation["mismatches"] == 0
+    assert simulation["images"] >= 6  # the steady state
+    cycles, predicted = simulation["interval_cycles"], simulation["predicted"]
+    assert abs(predicted["interval_cycles"] - cycles) <= 0.01 * cycles
+    assert abs(predicted["latency_cycles"] - simulation["latency_cycles"]) <= 0.05 * simulation["latency_cycles"]
+    for name in ("LUT", "FF", "BRAM18", "DSP"):
+        took = synthesis["resources"][name]
+        assert abs(synthesis["predicted"][name] - took) <= 0.1 * took, name
+
+
+@pytest.mark.parametrize("path", FOLDINGS, ids=lambda path: path.name)
+def test_every_shipped_folding_has_evidence(path: Path) -> None:
+    assert evidence_file(path).is_file()
