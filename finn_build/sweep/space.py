@@ -62,6 +62,8 @@ def config_of(base: Config, channels: list[int], bits: list[int], epochs: int, h
             "epochs": epochs,
             "float_epochs": FLOAT_EPOCHS * epochs if base.train.float_epochs else 0,
             "freeze_epochs": min(base.train.freeze_epochs, epochs // 3),
+            # Compiling takes longer than it saves in a short training.
+            "fuse": False,
             "held_out": held_out,
             "start": None,
         }
