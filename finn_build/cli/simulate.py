@@ -41,8 +41,15 @@ def simulate(
     as_json: JsonOption = False,
 ) -> int:
     """Run CONFIG's generated hardware and compare every word that comes out, building what it needs first."""
+    from finn_build.folding.evidence import keep_evidence, require_own_folding
+
     window = None if wave is None else _window(wave)
     chosen = load_config(config)
+    if evidence:
+        # Before all that takes long.
+        if pictures or stalls is not None:
+            raise UserError("--evidence", "a run of golden images without pauses", "another", "leave the others out")
+        require_own_folding(chosen.folding.file, chosen.name, untrained)
     found_pictures = [read_picture(path) for path in find_pictures(pictures or [])]
     backend = cam or chosen.cam.backend
     output, stages = standard_output(), StageConsole(standard_error())
@@ -80,11 +87,7 @@ def simulate(
     if not found_pictures and not found.mismatches:
         write_record(folder, "simulation", facts(found))
     predicted = _predicted(code / GRAPH, backend, found.images)
-    if evidence:
-        if found_pictures or stalls is not None:
-            raise UserError("--evidence", "a run of golden images without pauses", "another", "leave the others out")
-        from finn_build.folding.evidence import keep_evidence
-
+    if evidence and not found.mismatches:
         keep_evidence(chosen.folding.file, chosen.name, {"simulation": _evidence(chosen.name, found, predicted)})
     if as_json:
         print(json.dumps({"config": chosen.name, **found.to_json(), "predicted": predicted}))

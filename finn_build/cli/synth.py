@@ -44,7 +44,11 @@ def synth(
     The CAM block is its SystemVerilog: C++ takes a vendor's tool. The whole is the sum of its modules, which the top
     connects by wires alone; `--flat` has Yosys optimise across them.
     """
+    from finn_build.folding.evidence import require_own_folding
+
     chosen = load_config(config)
+    if evidence:
+        require_own_folding(chosen.folding.file, chosen.name, untrained)
     stages = StageConsole(standard_error())
     start = monotonic()
     with stages.running():

@@ -91,6 +91,25 @@ def synthesis_evidence(took: Mapping[str, float], predicted: Mapping[str, float]
     }
 
 
+def require_own_folding(file: Path | None, name: str, untrained: bool) -> Path:
+    """The folding file that evidence is to be kept of.
+
+    Args:
+        file: that the config names.
+        name: of the config.
+        untrained: whether the weights are random, which evidence of a shipped folding is not made with.
+
+    Raises:
+        UserError: the config names no file, or the weights are random.
+    """
+    if file is None:
+        remedy = f"write one with finn-cam fold {name} --write, and name it in the config"
+        raise UserError(f"{name}: [folding] file", "a folding file", "none", remedy)
+    if untrained:
+        raise UserError("--evidence", "the config's own weights", "--untrained", "leave one of them out")
+    return file
+
+
 def keep_evidence(file: Path | None, name: str, found: Mapping[str, Any]) -> Path:
     """Keeps evidence beside a config's folding file.
 
@@ -102,8 +121,5 @@ def keep_evidence(file: Path | None, name: str, found: Mapping[str, Any]) -> Pat
     Raises:
         UserError: the config names none.
     """
-    if file is None:
-        raise UserError(
-            f"{name}: [folding] file", "a folding file", "none", f"write one with finn-cam fold {name} --write"
-        )
-    return write_evidence(file, read_folding(file), found)
+    kept = require_own_folding(file, name, untrained=False)
+    return write_evidence(kept, read_folding(kept), found)

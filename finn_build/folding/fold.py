@@ -1,7 +1,7 @@
 """`finn-cam fold`: the best folding of a graph for a chip, beside FINN's heuristic under the same cost model."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from qonnx.core.modelwrapper import ModelWrapper
@@ -15,7 +15,7 @@ from finn_build.folding.costs.cost import Cost, total
 from finn_build.folding.costs.nodes import DMA, bits, cost_of
 from finn_build.folding.optimise import Solution, cost_of_choice, fastest, fits, limit, smallest, used
 from finn_build.folding.problem import Choice, Option, Problem, as_folded, problem_of
-from finn_build.folding.program import Program
+from finn_build.folding.program import Program, area
 from finn_build.graph.walk import attributes
 from finn_build.nodes.variants import CamBackend, choose_rtl
 from finn_build.resources.chains import columns_hold
@@ -106,7 +106,7 @@ def fold(
     """
     choose_rtl(specialised, cam_backend)
     problem = problem_of(specialised, target.part, DMAS)
-    budget = target.amounts
+    budget, bound = target.amounts, None
     while True:
         if fps is None:
             solution = fastest(problem, budget, target.device, seconds)
@@ -115,7 +115,10 @@ def fold(
         if solution is None or columns_hold(target.part, _chains(solution.options)):
             break
         # As many DSPs would do, but not in chains of these lengths: seldom, and then a few less.
+        bound = bound or solution
         budget = {**budget, "DSP": round(solution.cost.dsp) - 1}
+    if solution is not None and bound is not None:
+        solution = bounded(solution, bound, target.device)
     if solution is None:
         raise CheckFailed("fold", *_why_not(problem, target, fps))
     chosen = {
@@ -179,6 +182,19 @@ def fold_with_fifos(
 
 
 MOST_ATTEMPTS = 5
+
+
+def bounded(solution: Solution, bound: Solution, device: Mapping[str, int]) -> Solution:
+    """A folding found for fewer DSPs, which proves nothing for all of them, with what is proven of it.
+
+    Args:
+        solution: whose chains find place.
+        bound: the first found, whose chains do not: no folding beats it, placed or not.
+        device: as area is measured by.
+    """
+    smallest_area = area(bound.cost, device) * (1 - bound.area_gap)
+    gap = max(solution.area_gap, 1 - smallest_area / area(solution.cost, device), 0.0)
+    return replace(solution, least_cycles=min(bound.least_cycles, solution.cycles), area_gap=gap)
 
 
 def _chains(options: Sequence[Option]) -> list[int]:

@@ -143,6 +143,11 @@ def most(budget: Amounts) -> list[float]:
     return [lut, ff, budget["BRAM18"], budget["DSP"]]
 
 
+def area(cost: Cost, device: Amounts) -> float:
+    """The objective of `Program.solve`: the weighted sum of the resources' shares of the chip."""
+    return float(_weights(device) @ _amounts(cost))
+
+
 def _weights(device: Amounts) -> Array:
     """Area: the sum of all resources' shares of the chip, slices as LUTs want them."""
     weights = np.array([1.0 / device[name] for name in RESOURCES])

@@ -68,7 +68,7 @@ class ConnectedDepths:
 
 
 def depths(graph: ModelWrapper, given: dict[str, int] | None = None) -> dict[str, int]:
-    """The least depth of each FIFO with which a connected graph runs at full speed, by the FIFO's name."""
+    """The least depth of each FIFO with which a connected graph runs at 99 % of full speed, by the FIFO's name."""
     return find_depths(stream_graph(graph), given).depths
 
 
@@ -79,7 +79,7 @@ def connect_with_least_depths(
     part: str,
     on_progress: Callable[[float], None] | None = None,
 ) -> ConnectedDepths:
-    """Connects a specialised graph with FIFOs that are as deep as full speed needs, or as is given.
+    """Connects a specialised graph with FIFOs that are as deep as 99 % of full speed needs, or as is given.
 
     Args:
         specialised: folded, its variants chosen.

@@ -1,4 +1,4 @@
-"""The least depth of every FIFO with which the accelerator runs at full speed.
+"""The least depth of every FIFO with which the accelerator runs at full speed, less SLACK.
 
 Full speed is that of FIFOs without an end: the interval of the slowest operator, which then waits for nobody. Depths
 act in one direction alone (a deeper FIFO never makes any word later), so a search by halves finds the least one of a
@@ -61,7 +61,7 @@ def find_depths(
     exact: bool = False,
     on_progress: Callable[[float], None] | None = None,
 ) -> FifoDepths:
-    """Finds the least depths for full speed.
+    """Finds the least depths for full speed less SLACK.
 
     Args:
         graph: connected; its own depths do not matter.
@@ -208,7 +208,7 @@ class _Search:
 
 
 def _allowed(full: int) -> int:
-    """The longest interval in cycles that counts as full speed."""
+    """The longest interval in cycles that is accepted."""
     return full + int(full * SLACK)
 
 

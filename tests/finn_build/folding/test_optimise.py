@@ -15,7 +15,13 @@ from finn_build.folding.config import apply_folding, lint_folding, read_folding,
 from finn_build.folding.costs.cost import Cost
 from finn_build.folding.costs.fit import calibration, fits, predict
 from finn_build.folding.costs.nodes import multipliers
-from finn_build.folding.evidence import evidence_file, folding_digest, read_evidence, write_evidence
+from finn_build.folding.evidence import (
+    evidence_file,
+    folding_digest,
+    read_evidence,
+    require_own_folding,
+    write_evidence,
+)
 from finn_build.folding.fold import DMAS, Target, chip_limit, fold, heuristic
 from finn_build.folding.optimise import cost_of_choice, fastest, limit, used
 from finn_build.folding.optimise import fits as within
@@ -209,3 +215,21 @@ def test_dsp_cores_never_give_a_result_a_cycle() -> None:
             multipliers(o.attributes) for o in choice.options if o.attributes["SIMD"] == widths[choice.name]
         }
     assert {multipliers(o.attributes) for choice in choices for o in choice.options} == {"dsp", "chain", "lut"}
+
+
+def test_a_folding_for_fewer_dsps_is_not_called_the_optimum(found, target, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The first folding's chains find no column, a later one's do.
+    answers = iter([False, True])
+    monkeypatch.setattr("finn_build.folding.fold.columns_hold", lambda part, lengths: next(answers))
+    again = fold(specialise(chain().generic, PART)[0], target, "rtl", fps=None, seconds=20.0).solution
+    assert again.cost.dsp < found.solution.cost.dsp
+    assert again.least_cycles == min(found.solution.cycles, again.cycles)
+    assert again.optimal == (again.cycles == found.solution.cycles and again.area_gap <= AREA_SLACK - 1)
+    assert area(again.cost) * (1 - again.area_gap) <= area(found.solution.cost) * AREA_SLACK
+
+
+def test_evidence_wants_a_file_and_the_own_weights(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"net: \[folding\] file: expected a folding file, got none; write one with"):
+        require_own_folding(None, "net", untrained=False)
+    with pytest.raises(UserError, match="--evidence: expected the config's own weights, got --untrained"):
+        require_own_folding(tmp_path / "net.folding.json", "net", untrained=True)
