@@ -43,6 +43,17 @@ def test_the_model_predicts_interval_latency_and_every_fifo(tmp_path, golden, pr
     assert predicted.high_water == {fifo.name: fifo.high_water for fifo in found.fifos}
 
 
+def test_the_model_knows_how_long_chains_of_dsps_take(tmp_path, golden, programs):
+    # Against one core of another latency; what the CAM block's normalisation takes depends on the image alone.
+    plain, chains = (
+        compared(tmp_path / name, golden, programs, folding={"MVAU_rtl_1": {"PE": 4, "SIMD": 36, **words}})
+        for name, words in (("luts", {"resType": "lut"}), ("chains", {"dspStyle": "chain"}))
+    )
+    # Two chains of 18, and their sums a cycle later: 23 cycles to the queue, where LUTs take 3.
+    assert chains[0].latency_cycles - plain[0].latency_cycles == 20
+    assert chains[1].latency_cycles - plain[1].latency_cycles == 20
+
+
 @pytest.mark.verify
 def test_a_bypass_one_word_too_shallow_stops_model_and_simulation_alike(tmp_path, golden, programs):
     with quiet():
