@@ -134,7 +134,7 @@ def _tell(found: "SimulationResult", output: Console) -> None:
     if found.first_difference is not None:
         output.print(found.first_difference)
     if found.cam_backend == "hls":
-        output.print("the hardware ends at the tap, and the CAM block's C++ follows it: cycles are those of the tap")
+        output.print("the hardware ends at the tap, whose words the CAM block's C++ takes: cycles are those of the tap")
     output.print(f"latency {found.latency_cycles:,} cycles")
     if found.interval_cycles is not None:
         rate = "" if found.fps is None else f", {found.fps:.0f} frames a second at {found.clock_mhz:g} MHz"

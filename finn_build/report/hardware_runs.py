@@ -26,7 +26,7 @@ def _simulation(found: Simulation, hardware: Hardware | None) -> dict[str, Any]:
     backend = (
         "whole, its CAM block in SystemVerilog"
         if found.cam_backend == "rtl"
-        else "up to the tap; the CAM block's C++ follows it, and its cycles are not counted"
+        else "up to the tap, whose words the CAM block's C++ takes; its cycles are not counted"
     )
     facts = [
         ("images", told(found.images)),

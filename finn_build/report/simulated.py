@@ -28,7 +28,7 @@ class Simulation(Part):
 
     `latency_cycles` are from the first word of the first image in to its last word out, `interval_cycles` between the
     last words of consecutive images, `fps` at `clock_mhz`. With `cam_backend` hls the simulated hardware ends at the
-    tap and the CAM block's C++ follows it, so that neither counts the block.
+    tap, whose words the CAM block's C++ takes in no time, so that neither counts the block.
     """
 
     not_run: str = ""

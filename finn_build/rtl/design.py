@@ -102,6 +102,33 @@ class Access:
 
 
 @dataclass(frozen=True)
+class Behind:
+    """C++ of a CAM block that takes a stream's words within the simulation.
+
+    Args:
+        stream: the design's output that it takes.
+        library: as `cam_postproc.hls.csim.build_library` made it.
+        frames: images of a run.
+        frame_words: words of an image on the stream.
+        packet_bytes: of an image.
+        word_bytes: of a word of the packets' stream.
+        banks: both weight banks as registers' bytes; unused where the weights are ROM.
+    """
+
+    stream: str
+    library: Path
+    frames: int
+    frame_words: int
+    packet_bytes: int
+    word_bytes: int
+    banks: bytes
+
+
+PACKETS = "packets"
+"""Name of what `Behind` sends, among a run's outputs."""
+
+
+@dataclass(frozen=True)
 class Run:
     """A finished run.
 
@@ -110,7 +137,7 @@ class Run:
         cycles: simulated after reset.
         seconds: of the simulation loop.
         excess: an output sent more words than were wanted.
-        outputs: name → bytes that the stream sent.
+        outputs: name → bytes that the stream sent; with C++ behind one, its packets as PACKETS.
         sides: name → what the stream did; the probed streams by their names too.
         high_water: FIFO name → most words held.
         answers: AXI-lite slave → what was read, in order.

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from finn_build.errors import UserError
+from finn_build.rtl.design import Behind
 from finn_build.rtl.netlist import Netlist
-from finn_build.rtl.words import pack_words, unpack_words
+from finn_build.rtl.words import pack_words
 
 if TYPE_CHECKING:
     from qonnx.core.modelwrapper import ModelWrapper
@@ -89,19 +90,22 @@ def cam_of(model: "ModelWrapper") -> tuple["CamBlock", npt.NDArray[np.int8], npt
     return block, weights.astype(np.int8), bias.reshape(-1).astype(np.int32) if block.spec.bias_bits else None
 
 
-def through_cpp(model: "ModelWrapper", netlist: Netlist, tap: bytes, images: int, cache: Path) -> bytes:
-    """The CAM block's C++ on the tap's words, as the hardware sent them."""
-    from cam_postproc.hls.csim import CamCsim
+def cpp_behind(model: "ModelWrapper", netlist: Netlist, images: int, cache: Path) -> Behind:
+    """The CAM block's C++, compiled, to take the words of the stream at which the hardware ends."""
+    from cam_postproc.hls.csim import build_library
+    from cam_postproc.hls.sources import pack_bank
 
     block, weights, bias = cam_of(model)
-    spec = block.spec
-    lanes = netlist.output_values // netlist.output.words
-    values = unpack_words(
-        tap[: images * netlist.output.words * (netlist.output.bits // 8)], lanes, spec.tap_bits, signed=False
+    bank = pack_bank(block, weights, bias) if block.runtime_weights else np.zeros(0, np.uint32)
+    return Behind(
+        stream="out0_V",
+        library=build_library(block, weights, bias, cache / "cam"),
+        frames=images,
+        frame_words=netlist.output.words,
+        packet_bytes=block.spec.layout.length,
+        word_bytes=block.out_bytes,
+        banks=np.concatenate([bank, np.zeros_like(bank)]).tobytes(),
     )
-    frames = values.astype(np.uint8).reshape(images, spec.map_height, spec.map_width, spec.channels)
-    packets = CamCsim(block, weights, bias, cache / "cam").run(frames)["packet"]
-    return np.ascontiguousarray(packets).tobytes()
 
 
 @dataclass(frozen=True)

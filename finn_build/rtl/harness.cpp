@@ -2,9 +2,11 @@
 //
 // design.inc, generated beside this file's copy, names the top and lists its ports:
 //   TOP, INPUTS(X), OUTPUTS(X), SCALARS(X), LITES(X) with X(index, port), PROBES (streams watched, 0 for none), FIFOS.
-// The plan (first argument) is a text file, a statement a line:
+// The plan (first argument) is a text file, a statement a line, with file names in double quotes:
 //   in INDEX FILE WORDS FRAME_WORDS      words to send; a word is ceil(bits / 8) bytes, little-endian
 //   out INDEX FILE WORDS FRAME_WORDS     words wanted
+//   behind INDEX LIBRARY FRAMES FRAME_WORDS PACKET_BYTES WORD_BYTES BANKS FILE
+//                                        a CAM block's C++ takes output INDEX's words; its packets go to FILE
 //   scalar INDEX BEAT VALUE              drive a plain input from input 0's word BEAT on
 //   write INDEX INPUT BEAT ADDRESS VALUE on AXI-lite port INDEX, in this order; word BEAT of that input waits for it
 //   read INDEX INPUT BEAT ADDRESS        likewise; what was read stands in the report
@@ -18,11 +20,14 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <iomanip>
 #include <iostream>
 #include <memory>
 #include <sstream>
 #include <string>
 #include <vector>
+
+#include <dlfcn.h>
 
 #include "verilated.h"
 #include "design.inc"
@@ -146,6 +151,37 @@ std::string joined(const std::vector<uint64_t>& values) {
 	std::exit(2);
 }
 
+// The C++ of a CAM block behind a stream of the design, in a library of its own: it holds weights, which change more
+// often than the design. It takes no time: a frame's packet is there with the frame's last word. Like the hardware it
+// has room for one packet that is sent and one that waits, and takes no words while both are full.
+struct Behind {
+	static constexpr unsigned ARGMAX = 0xFFFFFFFFu;
+	static constexpr int NO_GATE = INT32_MIN;
+	using Frame = int (*)(const uint8_t*, int, unsigned, int, unsigned, const unsigned*, uint8_t*, char*, int);
+	size_t output = 0;
+	std::string library, banks_file, file;
+	uint64_t frames = 0, frame_words = 0, packet_bytes = 0, word_bytes = 1;
+	Frame frame = nullptr;
+	std::vector<uint8_t> words, data, packet;
+	std::vector<unsigned> banks;
+	uint64_t made = 0, sent = 0;  // bytes
+	Random random{0};
+	bool open() const { return !library.empty(); }
+	bool full() const { return made - sent > packet_bytes; }
+	void take(const uint8_t* word, size_t bytes) {
+		words.insert(words.end(), word, word + bytes);
+		if (words.size() < frame_words * bytes) return;
+		char message[256] = "";
+		const int failed = frame(words.data(), static_cast<int>(bytes), ARGMAX, NO_GATE, 0, banks.data(), packet.data(),
+		                         message, sizeof message);
+		if (failed)
+			fail(library + ": " + message);
+		data.insert(data.end(), packet.begin(), packet.end());
+		made += packet_bytes;
+		words.clear();
+	}
+};
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -162,6 +198,7 @@ int main(int argc, char** argv) {
 	std::vector<Setting> settings;
 	std::vector<uint64_t> scalars(scalar_count, 0);
 	std::vector<Watch> watches(PROBES);
+	Behind behind;
 	uint64_t seed = 0, idle_limit = 100000, surplus = 64, limit = ~0ull, trace_from = 0, trace_to = 0;
 	uint32_t stall_percent = 0;
 	std::string report, trace_file;
@@ -176,11 +213,14 @@ int main(int argc, char** argv) {
 		if (verb == "in" || verb == "out") {
 			words >> index;
 			Side& side = verb == "in" ? in.at(index) : out.at(index);
-			words >> side.file >> side.words >> side.frame_words;
+			words >> std::quoted(side.file) >> side.words >> side.frame_words;
 		} else if (verb == "scalar") {
 			Setting setting{};
 			words >> setting.index >> setting.beat >> setting.value;
 			settings.push_back(setting);
+		} else if (verb == "behind") {
+			words >> behind.output >> std::quoted(behind.library) >> behind.frames >> behind.frame_words >> behind.packet_bytes
+			      >> behind.word_bytes >> std::quoted(behind.banks_file) >> std::quoted(behind.file);
 		} else if (verb == "write" || verb == "read") {
 			Access access{};
 			access.write = verb == "write";
@@ -199,9 +239,9 @@ int main(int argc, char** argv) {
 			words >> index;
 			words >> watches.at(index).frame_words;
 		} else if (verb == "trace") {
-			words >> trace_file >> trace_from >> trace_to;
+			words >> std::quoted(trace_file) >> trace_from >> trace_to;
 		} else if (verb == "report") {
-			words >> report;
+			words >> std::quoted(report);
 		} else if (!verb.empty()) {
 			fail("unknown statement " + verb);
 		}
@@ -231,6 +271,21 @@ int main(int argc, char** argv) {
 		out[i].random = Random(seed + 2 * i + 2);
 		out[i].data.reserve(out[i].words * out_bytes[i]);
 		wanted += out[i].words;
+	}
+
+	if (behind.open()) {
+		void* library = dlopen(behind.library.c_str(), RTLD_NOW);
+		if (!library) fail(dlerror());
+		behind.frame = reinterpret_cast<Behind::Frame>(dlsym(library, "cam_csim_words"));
+		if (!behind.frame) fail(dlerror());
+		std::ifstream file(behind.banks_file, std::ios::binary);
+		if (!file) fail("cannot read " + behind.banks_file);
+		const std::string banks{std::istreambuf_iterator<char>(file), {}};
+		behind.banks.resize(banks.size() / sizeof(unsigned));
+		std::memcpy(behind.banks.data(), banks.data(), behind.banks.size() * sizeof(unsigned));
+		behind.packet.resize(behind.packet_bytes);
+		behind.random = Random(seed + 2 * out.size() + 2);
+		wanted += behind.frames * (behind.packet_bytes / behind.word_bytes);
 	}
 
 	uint64_t cycle = 0, idle = 0, delivered = 0, after = 0;
@@ -321,12 +376,18 @@ int main(int argc, char** argv) {
 		LITES(X)
 #undef X
 #define X(index, port) \
-	top->port##_TREADY = out[index].offered = !stall_percent || out[index].random.percent() >= stall_percent;
+	top->port##_TREADY = out[index].offered = (!stall_percent || out[index].random.percent() >= stall_percent) && \
+		!(behind.open() && behind.output == index && behind.full());
 		OUTPUTS(X)
 #undef X
 		top->eval();
 		dump(0);
 		bool moved = false;
+		if (behind.made > behind.sent && (!stall_percent || behind.random.percent() >= stall_percent)) {
+			behind.sent += behind.word_bytes;
+			if (behind.sent <= behind.frames * behind.packet_bytes) ++delivered;
+			moved = true;
+		}
 #define X(index, port)                                \
 	if (in[index].offered && top->port##_TREADY) {      \
 		in[index].moved(cycle);                           \
@@ -344,6 +405,7 @@ int main(int argc, char** argv) {
 		if (side.done < side.words) ++delivered; else excess = true;            \
 		side.moved(cycle);                                                      \
 		moved = true;                                                           \
+		if (behind.open() && behind.output == index) behind.take(side.data.data() + at, out_bytes[index]); \
 	}
 		OUTPUTS(X)
 #undef X
@@ -402,6 +464,11 @@ int main(int argc, char** argv) {
 		std::ofstream file(side.file, std::ios::binary);
 		file.write(reinterpret_cast<const char*>(side.data.data()), static_cast<std::streamsize>(side.data.size()));
 		if (!file) fail("cannot write " + side.file);
+	}
+	if (behind.open()) {
+		std::ofstream file(behind.file, std::ios::binary);
+		file.write(reinterpret_cast<const char*>(behind.data.data()), static_cast<std::streamsize>(behind.sent));
+		if (!file) fail("cannot write " + behind.file);
 	}
 	std::ofstream json(report);
 	json << "{\"status\":\"" << status << "\",\"cycles\":" << cycle << ",\"seconds\":" << seconds

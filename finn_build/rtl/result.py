@@ -46,7 +46,8 @@ class SimulationResult:
         cycles_per_second: simulated a second of wall time.
         seconds: of simulation.
         build_seconds: of compilation; 0 where the program was there already.
-        cam_backend: rtl, or hls: then the simulated hardware ends at the tap, and the C++ follows it in C simulation.
+        cam_backend: rtl, or hls: then the hardware ends at the tap, whose words the C++ takes in no time, and the
+            cycles are those of the tap.
         stalls_seed: of the random pauses on input and output, or None.
         graph: digest of the simulated graph's generated code.
         fifos: every FIFO.

@@ -9,15 +9,15 @@ from cam_postproc.hls.sources import pack_bank
 from cam_postproc.rtl import BANKS, CONTROL
 from cam_postproc.spec import ARGMAX, NO_GATE
 from finn_build.errors import CheckFailed
-from finn_build.rtl.design import Access
+from finn_build.rtl.design import PACKETS, Access
 from finn_build.rtl.golden import (
     CAM,
     CamBackend,
     cam_of,
     compare,
+    cpp_behind,
     frame_words,
     golden_arrays,
-    through_cpp,
     words_in,
     words_out,
 )
@@ -59,7 +59,7 @@ def simulate(
         cache: compiled programs are kept there.
         images: how many to run; the golden set is repeated where it has fewer.
         stalls_seed: random pauses on input and output with this seed.
-        cam_backend: `hls` ends the hardware at the tap and runs the C++ of the CAM block behind it.
+        cam_backend: `hls` ends the hardware at the tap, whose words the C++ of the CAM block takes in the simulation.
         clock_mhz: for `fps`.
         idle_cycles: so many in which no stream moves count as a deadlock.
         trace: waveform (FST file, first cycle, cycle after the last); builds another program.
@@ -77,7 +77,8 @@ def simulate(
 
     model = ModelWrapper(str(graph))
     has_cam = any(str(node.op_type).startswith(CAM) for node in model.graph.node)
-    netlist = read_netlist(model, code, end_at=CAM if has_cam and cam_backend == "hls" else None)
+    in_cpp = has_cam and cam_backend == "hls"
+    netlist = read_netlist(model, code, end_at=CAM if in_cpp else None)
     accelerator = write_accelerator(netlist, out)
     names = {block.name for block in netlist.blocks}
     for node in model.graph.node:
@@ -86,6 +87,7 @@ def simulate(
             compare_constants(model, node, code / node.name)
     begin = monotonic()
     simulator = build(accelerator.design(), cache, trace=trace is not None)
+    behind = cpp_behind(model, netlist, images, cache) if in_cpp else None
     build_seconds = monotonic() - begin if simulator.built else 0.0
     arrays = golden_arrays(golden, images)
     pictures, expected = words_in(netlist, arrays["images"]), words_out(netlist, arrays, has_cam, cam_backend)
@@ -103,6 +105,7 @@ def simulate(
         work=code,
         frame_words=frame_words(netlist),
         accesses=_host_writes(model) if accelerator.registers else (),
+        behind=behind,
         stalls_seed=stalls_seed,
         idle_cycles=idle_cycles,
         surplus_cycles=2000,
@@ -114,9 +117,7 @@ def simulate(
         raise CheckFailed("rtl", what, "deepen the FIFO that is named, or shorten what it waits for")
     if run.excess:
         raise CheckFailed("rtl", f"more than {netlist.output.words} words an image came out", "the last block is wrong")
-    got = run.outputs["out0_V"]
-    if has_cam and cam_backend == "hls":
-        got = through_cpp(model, netlist, got, images, cache)
+    got = run.outputs[PACKETS if in_cpp else "out0_V"]
     return result_of(
         accelerator,
         run,

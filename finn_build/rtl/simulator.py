@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from finn_build.errors import CheckFailed, ToolFailed
-from finn_build.rtl.design import Access, Design, Run, Side
+from finn_build.rtl.design import PACKETS, Access, Behind, Design, Run, Side
 
 _BAD_OUTPUT = re.compile(r"\$readmem|%Error|%Fatal|Assertion failed|Overflowing|%Warning")
 
@@ -33,6 +33,7 @@ class Simulator:
         frame_words: Mapping[str, int] | None = None,
         scalars: Sequence[tuple[str, int, int]] = (),
         accesses: Sequence[Access] = (),
+        behind: Behind | None = None,
         stalls_seed: int | None = None,
         stall_percent: int = 30,
         idle_cycles: int = 20_000,
@@ -51,6 +52,7 @@ class Simulator:
             frame_words: stream or probe name → words of an image, for the times of each image.
             scalars: (name, word of input 0 from which on, value).
             accesses: to registers, each port's in this order.
+            behind: C++ that takes an output's words; the run ends when its packets are out, too.
             stalls_seed: random pauses on every stream, with this seed; None for none.
             stall_percent: of the cycles in which a side pauses.
             idle_cycles: a run in which no stream moves for so long has status `stuck`.
@@ -66,17 +68,17 @@ class Simulator:
         folder = folder.resolve()
         folder.mkdir(parents=True, exist_ok=True)
         frame_words = frame_words or {}
-        lines = [f"idle {idle_cycles}", f"surplus {surplus_cycles}", f"report {folder / 'report.json'}"]
+        lines = [f"idle {idle_cycles}", f"surplus {surplus_cycles}", f"report {_quoted(folder / 'report.json')}"]
         for index, stream in enumerate(self.design.inputs):
             path = folder / f"{stream.name}.words"
             data = stimulus[stream.name]
             path.write_bytes(data)
             count = len(data) // stream.word_bytes
-            lines.append(f"in {index} {path} {count} {frame_words.get(stream.name, count) or 1}")
+            lines.append(f"in {index} {_quoted(path)} {count} {frame_words.get(stream.name, count) or 1}")
         for index, stream in enumerate(self.design.outputs):
             count = wanted[stream.name]
             path = folder / f"{stream.name}.words"
-            lines.append(f"out {index} {path} {count} {frame_words.get(stream.name, count) or 1}")
+            lines.append(f"out {index} {_quoted(path)} {count} {frame_words.get(stream.name, count) or 1}")
         for index, name in enumerate(self.design.probes):
             if name in frame_words:
                 lines.append(f"probe {index} {frame_words[name]}")
@@ -87,16 +89,26 @@ class Simulator:
                 f"{self.design.lites.index(access.lite)} {inputs.index(access.input)} {access.beat} {access.address}"
             )
             lines.append(f"read {place}" if access.value is None else f"write {place} {access.value}")
+        packets = folder / f"{PACKETS}.bytes"
+        if behind is not None:
+            banks = folder / "banks.words"
+            banks.write_bytes(behind.banks)
+            output = [stream.name for stream in self.design.outputs].index(behind.stream)
+            sizes = f"{behind.frames} {behind.frame_words} {behind.packet_bytes} {behind.word_bytes}"
+            lines.append(f"behind {output} {_quoted(behind.library)} {sizes} {_quoted(banks)} {_quoted(packets)}")
         if stalls_seed is not None:
             lines.append(f"stalls {stalls_seed} {stall_percent}")
         if limit_cycles is not None:
             lines.append(f"limit {limit_cycles}")
         if trace is not None:
-            lines.append(f"trace {trace[0].resolve()} {trace[1]} {trace[2]}")
+            lines.append(f"trace {_quoted(trace[0].resolve())} {trace[1]} {trace[2]}")
         plan = folder / "plan.txt"
         plan.write_text("\n".join(lines) + "\n")
         self._execute(plan, folder, work or folder, on_progress)
-        return self._collect(json.loads((folder / "report.json").read_text()), folder)
+        run = self._collect(json.loads((folder / "report.json").read_text()), folder)
+        if behind is not None:
+            run.outputs[PACKETS] = packets.read_bytes()
+        return run
 
     def _execute(
         self, plan: Path, folder: Path, work: Path, on_progress: Callable[[int, int, int], None] | None
@@ -148,3 +160,8 @@ class Simulator:
             high_water=dict(zip(self.design.fifos, report["high_water"], strict=True)),
             answers=dict(zip(self.design.lites, report["answers"], strict=True)),
         )
+
+
+def _quoted(path: Path) -> str:
+    """A file's name as std::quoted reads it."""
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'

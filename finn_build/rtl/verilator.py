@@ -97,6 +97,7 @@ def _compile(design: Design, flags: Sequence[str], work: Path, trace: bool) -> N
         for library in ("lz4", "z"):
             (work / f"lib{library}.a").write_bytes(b"!<arch>\n")
         command += ["-LDFLAGS", f"-L{work}"]
+    command += ["-LDFLAGS", "-ldl"]
     command += [*(str(source.resolve()) for source in design.sources), str(work / "harness.cpp")]
     log = work / "build.log"
     with log.open("w") as file:

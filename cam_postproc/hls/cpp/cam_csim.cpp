@@ -1,8 +1,10 @@
-// C simulation: a batch of frames back to back through the block, called from Python by ctypes.
+// C simulation: a batch of frames back to back through the block, called from Python by ctypes; or a frame of words as
+// they come out of simulated hardware, called by its testbench.
 #include "cam_top.cpp" // one translation unit: half the time to compile
 
 #include <cstdio>
 #include <exception>
+#include <vector>
 
 extern "C" {
 
@@ -52,5 +54,22 @@ int cam_csim_run(const unsigned char *tap, int frames, const unsigned *select, c
     return 1;
   }
   return 0;
+}
+
+// tap: the stream's words of one frame, `word_bytes` each, little-endian, channel 0 of a beat in the low bits.
+// packet: [L]. Otherwise as above.
+int cam_csim_words(const unsigned char *tap, int word_bytes, unsigned select, int gate, unsigned bank,
+                   const unsigned *words, unsigned char *packet, char *message, int message_size) {
+  typedef CamConfig C;
+  std::vector<unsigned char> values;
+  for (int i = 0; i < CamSizes::PIXELS * CamSizes::CHANNEL_FOLD; i++) {
+    for (int at = 0; at < C::PE * C::TAP_BITS; at += C::TAP_BITS) {
+      unsigned value = 0;
+      for (int b = 0; b < C::TAP_BITS; b++)
+        value |= ((tap[long(i) * word_bytes + (at + b) / 8] >> ((at + b) % 8)) & 1u) << b;
+      values.push_back((unsigned char)value);
+    }
+  }
+  return cam_csim_run(values.data(), 1, &select, &gate, &bank, words, packet, 0, 0, message, message_size);
 }
 }
