@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from shutil import copyfile, rmtree
-from tempfile import mkdtemp
+from shutil import copyfile, move, rmtree
+from tempfile import TemporaryDirectory, mkdtemp
 
 from filelock import FileLock
 
-from finn_build.errors import ToolFailed
+from finn_build.errors import ToolFailed, UserError
 from finn_build.rtl.design import Design
 from finn_build.rtl.simulator import Simulator
 
@@ -73,7 +73,7 @@ def build(design: Design, cache_folder: Path, *, trace: bool = False) -> Simulat
             _compile(design, flags, work, trace)
             home.mkdir(exist_ok=True)
             (work / "build.log").replace(log)
-            (work / "obj" / f"V{design.top}").replace(program)
+            (work / "simulator").replace(program)
         except ToolFailed as failure:
             home.mkdir(exist_ok=True)
             failed = home / "failed.log"
@@ -88,19 +88,40 @@ def build(design: Design, cache_folder: Path, *, trace: bool = False) -> Simulat
 def _compile(design: Design, flags: Sequence[str], work: Path, trace: bool) -> None:
     copyfile(HARNESS, work / "harness.cpp")
     (work / "design.inc").write_text(design.header())
-    # Run by `make`, it must not take over that make's variables and job server.
-    command = ["env", "-u", "MAKEFLAGS", "-u", "MAKELEVEL", "-u", "MFLAGS", verilator_program(), *flags]
-    command += ["--top-module", design.top, "--Mdir", str(work / "obj")]
-    command += ["-CFLAGS", f"-I{work}" + (f" -DWITH_TRACE -I{STORED}" if trace else "")]
-    if trace:
-        # The libraries that the makefile names, empty: the headers have all that is wanted of them.
-        for library in ("lz4", "z"):
-            (work / f"lib{library}.a").write_bytes(b"!<arch>\n")
-        command += ["-LDFLAGS", f"-L{work}"]
-    command += ["-LDFLAGS", "-ldl"]
-    command += [*(str(source.resolve()) for source in design.sources), str(work / "harness.cpp")]
     log = work / "build.log"
-    with log.open("w") as file:
-        done = subprocess.run(command, cwd=work, stdout=file, stderr=subprocess.STDOUT, check=False)
-    if done.returncode:
-        raise ToolFailed("verilator", done.returncode, log, [])
+    if " " in verilator_program():
+        remedy = "move the checkout, and set it up again there"
+        raise UserError("Verilator", "a folder without blanks, which its makefiles cannot have", sys.prefix, remedy)
+    with TemporaryDirectory(prefix="finn-cam-") as links:
+        there = _without_blanks(work, Path(links))
+        # Run by `make`, it must not take over that make's variables and job server.
+        command = ["env", "-u", "MAKEFLAGS", "-u", "MAKELEVEL", "-u", "MFLAGS", verilator_program(), *flags]
+        # Make itself refuses to work in a folder with blanks, whatever it is called.
+        objects = (work if there == work else Path(links)) / "obj"
+        command += ["--top-module", design.top, "--Mdir", str(objects)]
+        command += ["-CFLAGS", f"-I{there}" + (f" -DWITH_TRACE -I{STORED}" if trace else "")]
+        if trace:
+            # The libraries that the makefile names, empty: the headers have all that is wanted of them.
+            for library in ("lz4", "z"):
+                (work / f"lib{library}.a").write_bytes(b"!<arch>\n")
+            command += ["-LDFLAGS", f"-L{there}"]
+        command += ["-LDFLAGS", "-ldl"]
+        folders = {source.parent: _without_blanks(source.parent.resolve(), Path(links)) for source in design.sources}
+        command += [
+            *(str(folders[source.parent] / source.name) for source in design.sources),
+            str(there / "harness.cpp"),
+        ]
+        with log.open("w") as file:
+            done = subprocess.run(command, cwd=work, stdout=file, stderr=subprocess.STDOUT, check=False)
+        if done.returncode:
+            raise ToolFailed("verilator", done.returncode, log, [])
+        move(objects / f"V{design.top}", work / "simulator")
+
+
+def _without_blanks(folder: Path, links: Path) -> Path:
+    """A name of a folder that makefiles can have: its own, or that of a link."""
+    if " " not in str(folder):
+        return folder
+    link = links / str(len(list(links.iterdir())))
+    link.symlink_to(folder, target_is_directory=True)
+    return link

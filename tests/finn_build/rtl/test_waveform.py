@@ -8,7 +8,9 @@ from finn_build.rtl.design import Stream
 from finn_build.rtl.verilator import build
 
 
-def test_a_window_of_cycles_becomes_an_fst_file(programs, tmp_path):
+def test_a_window_of_cycles_becomes_an_fst_file_in_folders_with_blanks(programs, tmp_path):
+    tmp_path, programs = tmp_path / "my builds", programs / "my builds"
+    tmp_path.mkdir()
     wrapper = tmp_path / "fifo.v"
     wrapper.write_text(fifo_wrapper("fifo", 8, 2))
     stream = Stream("in0_V", 8), Stream("out0_V", 8)
