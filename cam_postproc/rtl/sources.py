@@ -40,13 +40,24 @@ def check_block(block: CamBlock) -> None:
 
 def longest_interval(block: CamBlock) -> int:
     """Most cycles from frame to frame without pauses: to take a frame in, or to make its packet."""
+    return max(_taking(block), _sending(block))
+
+
+def longest_latency(block: CamBlock) -> int:
+    """Most cycles from a frame's first word in to its packet's last word out, without pauses and frames before it."""
+    return _taking(block) + _sending(block)
+
+
+def _taking(block: CamBlock) -> int:
+    return block.spec.pixels * block.channel_fold * block.class_fold
+
+
+def _sending(block: CamBlock) -> int:
     spec = block.spec
-    taking = spec.pixels * block.channel_fold * block.class_fold
     scan = spec.classes + 3
     normalise = 2 * spec.pixels + spec.range_bits + spec.dividend_bits + 16
     resize = spec.out_height * (spec.out_width + 2 * spec.map_width + 5) + 8
-    sending = spec.shown * (scan + normalise + resize) + resize + 16 + 5 * spec.classes + 16
-    return max(taking, sending)
+    return spec.shown * (scan + normalise + resize) + resize + 16 + 5 * spec.classes + 16
 
 
 def block_parameters(block: CamBlock, data: str) -> dict[str, int | str]:

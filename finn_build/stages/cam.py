@@ -115,9 +115,17 @@ def _levels_off(spec: Any, expected: dict[str, Any], classes: Any) -> float:
 
 def _facts(block: "CamBlock", head: "Head", cam: CamSettings, error: float, images: int) -> dict[str, Any]:
     from cam_postproc.cost import estimate_cost
-    from cam_postproc.rtl import longest_interval
+    from cam_postproc.rtl import longest_interval, longest_latency
+    from finn_build.folding.costs.fit import predict
 
-    spec, cost = block.spec, estimate_cost(block)
+    spec, cost, in_rtl = block.spec, estimate_cost(block), replace(block, storage="maps")
+    size = {
+        "size": spec.map_height, "channels": spec.channels, "classes": spec.classes, "pe": block.pe,
+        "class_pe": block.class_pe, "out": spec.out_height, "product_bits": spec.tap_bits + spec.weight_bits,
+        "weight_bits": spec.weight_bits,
+    }  # fmt: skip
+    takes = predict("ClassActivationMap", size)
+    cycles = f"interval at most {longest_interval(in_rtl):,}, latency at most {longest_latency(in_rtl):,} cycles"
     return {
         "classes": spec.classes,
         "map": [spec.map_height, spec.map_width],
@@ -140,8 +148,8 @@ def _facts(block: "CamBlock", head: "Head", cam: CamSettings, error: float, imag
             "map bits": spec.map_bits,
             "C++, estimated": f"interval {cost.interval:,}, latency {cost.latency:,} cycles; {cost.lut:,} LUT, "
             f"{cost.bram18:,} BRAM18, {cost.dsp:,} DSP, control logic not counted",
-            "SystemVerilog": f"interval at most {longest_interval(replace(block, storage='maps')):,} cycles; its "
-            "resources are in the synthesis",
+            "SystemVerilog, weights fixed": f"{cycles}; {takes.lut:,.0f} LUT, {takes.bram18:,} BRAM18, "
+            f"{takes.dsp:,} DSP by the cost models",
         },
     }
 

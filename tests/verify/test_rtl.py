@@ -17,7 +17,7 @@ RUNS = [
     ("resnet8_5w5a", 100, "hls", 1),
     ("resnet8_5w5a", 100, "rtl", 2),
     ("resnet8_5w5a", 20, "rtl", None),
-    *((name, 10, "rtl", 3) for name in CONFIGS[1:]),
+    *((name, 10, cam, 3) for name in CONFIGS[1:] for cam in ("rtl", "hls")),
 ]
 BUILD_SECONDS, SECONDS_AN_IMAGE, LUT_SHARE, INTERVAL_SHARE = 90, 1.0, 0.05, 1.01
 CHEAP_CYCLES = 100_000

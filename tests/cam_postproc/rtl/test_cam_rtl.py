@@ -9,7 +9,7 @@ from cam_postproc.arithmetic import run_cam
 from cam_postproc.block import CamBlock
 from cam_postproc.errors import CamError
 from cam_postproc.hls.sources import pack_bank
-from cam_postproc.rtl import CONTROL, control_address_bits, longest_interval, module_files, write_block
+from cam_postproc.rtl import CONTROL, control_address_bits, longest_interval, longest_latency, module_files, write_block
 from cam_postproc.spec import ARGMAX, NO_GATE, CamSpec
 from finn_build.rtl.bench import Instance, bench_design
 from finn_build.rtl.design import Access, Stream
@@ -126,10 +126,12 @@ def test_every_packet_equals_the_models(bench, tmp_path, seed, select, gate, sta
         assert np.array_equal(got[name], expected[name]), name
 
 
-def test_frames_follow_at_the_stated_interval(bench, tmp_path):
+def test_frames_follow_at_the_stated_interval_and_the_first_comes_within_the_stated_latency(bench, tmp_path):
     result, _, _ = simulate(bench, tmp_path, 6, None, NO_GATE)
     for name, block in BLOCKS.items():
         last = result.sides[f"{name}_out0_V"].last
+        latency = last[0] - result.sides[f"{name}_in0_V"].first[0] + 1
+        assert 0.7 * longest_latency(block) <= latency <= longest_latency(block), name
         intervals = [b - a for a, b in pairwise(last[1:])]
         assert max(intervals) <= longest_interval(block), name
         assert max(intervals) >= 0.7 * longest_interval(block), name
