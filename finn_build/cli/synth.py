@@ -17,7 +17,7 @@ from finn_build.pipeline import BuildOptions, build_all
 from finn_build.stages.files import GRAPH, NODES
 
 if TYPE_CHECKING:
-    from finn_build.report.schema import Hardware
+    from finn_build.report.hardware import Hardware
     from finn_build.rtl.synth import Synthesised
 
 RESOURCES = ("LUT", "FF", "BRAM18", "DSP")

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from finn_build.report.schema import Hardware, Report
+from finn_build.report.hardware import Hardware
+from finn_build.report.schema import Report
 from finn_build.report.simulated import Simulation, Synthesis
 from finn_build.report.timeline import timeline_plot
 from finn_build.report.verdict import told

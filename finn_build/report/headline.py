@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from finn_build.report.schema import Accuracy, Hardware, Report
+from finn_build.report.hardware import Hardware
+from finn_build.report.schema import Accuracy, Report
 from finn_build.report.verdict import told
 from finn_build.report.words import compact, percent
 

@@ -15,7 +15,8 @@ from finn_build.report.drawing import (
     legend,
     short_name,
 )
-from finn_build.report.schema import Hardware, HardwareLayer, LayerFidelity
+from finn_build.report.hardware import Hardware, HardwareLayer
+from finn_build.report.schema import LayerFidelity
 from finn_build.report.svg import Ink, plain_style, to_svg
 
 MOST_NAMED_COLUMNS = 64

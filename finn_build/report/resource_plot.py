@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 
 from finn_build.report.drawing import FAMILY_COLOURS, NARROW_INCHES, WIDE_INCHES, Plot, canvas, family, legend
-from finn_build.report.schema import Hardware
+from finn_build.report.hardware import Hardware
 from finn_build.report.svg import Ink, plain_style, to_svg
 from finn_build.report.verdict import told
 

@@ -7,15 +7,8 @@ from typing import Any, get_args
 from finn_build.report import headline
 from finn_build.report import verdict as verdicts
 from finn_build.report.classes import classes
-from finn_build.report.schema import (
-    Example,
-    Hardware,
-    HardwareLayer,
-    Report,
-    Stage,
-    Verification,
-    VerifiedStage,
-)
+from finn_build.report.hardware import Hardware, HardwareLayer
+from finn_build.report.schema import Example, Report, Stage, Verification, VerifiedStage
 from finn_build.report.verdict import told
 from finn_build.report.words import duration, percent, size_in_bytes
 

@@ -6,19 +6,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from finn_build.report.hardware import Hardware, HardwareLayer, Resources
 from finn_build.report.overlay import Marks, draw_overlay, to_png
 from finn_build.report.schema import (
     Accuracy,
     Cam,
     Check,
     Example,
-    Hardware,
-    HardwareLayer,
     LayerFidelity,
     Network,
     Package,
     Report,
-    Resources,
     Score,
     Stage,
     Verification,

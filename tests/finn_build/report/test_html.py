@@ -8,8 +8,9 @@ from types import ModuleType
 import pytest
 
 from finn_build.errors import UserError
+from finn_build.report.hardware import Resources
 from finn_build.report.html import render_html, write_html
-from finn_build.report.schema import Example, Report, Resources, Score, Stage, Verification, check
+from finn_build.report.schema import Example, Report, Score, Stage, Verification, check
 from finn_build.report.words import compact, duration, percent, size_in_bytes
 
 VOID = {"meta", "link", "img", "br", "path", "use", "rect"}

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from finn_build.errors import UserError
 from finn_build.report.files import read_report, write_report
-from finn_build.report.schema import Accuracy, Check, Hardware, Report, Resources, Stage, Verification, check
+from finn_build.report.hardware import Hardware, Resources
+from finn_build.report.schema import Accuracy, Check, Report, Stage, Verification, check
 from finn_build.report.verdict import exact_values, failures, verdict
 
 

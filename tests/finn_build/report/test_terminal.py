@@ -5,7 +5,8 @@ from types import ModuleType
 
 from rich.console import Console
 
-from finn_build.report.schema import Implementation, Report, Resources, Stage, Verification, check
+from finn_build.report.hardware import Implementation, Resources
+from finn_build.report.schema import Report, Stage, Verification, check
 from finn_build.report.terminal import render
 
 

@@ -4,8 +4,9 @@ import pytest
 
 from finn_build.cli.app import run
 from finn_build.cli.synth import result
+from finn_build.report.hardware import Hardware
 from finn_build.report.html import render_html
-from finn_build.report.schema import Hardware, Report
+from finn_build.report.schema import Report
 from finn_build.resources.slices import PACKING, slices
 from finn_build.rtl.synth import Resources, Synthesised
 
