@@ -4,7 +4,7 @@ import json
 import math
 import re
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,7 @@ class Survey:
         train, test: how many pictures.
         shorter: median of the pictures' shorter sides, in pixels.
         own_test: whether the folder has a test part of its own.
+        unread: what else lies in the class folders and is not read, in words; empty where there is nothing.
     """
 
     root: Path
@@ -39,6 +40,7 @@ class Survey:
     test: int
     shorter: int
     own_test: bool
+    unread: str
 
 
 def check_name(name: str) -> None:
@@ -81,7 +83,24 @@ def survey(folder: Path, tell: Callable[[float], None]) -> Survey:
         shorter.append(min(read_picture(path, 8)[1:]))
         tell((number + 1) / len(paths))
     learnt, tested_with = (sum(len(pictures) for pictures in part) for part in (train, test))
-    return Survey(folder, names, learnt, tested_with, round(statistics.median(shorter)), own is not None)
+    unread = _unread({path.parent for path in paths})
+    return Survey(folder, names, learnt, tested_with, round(statistics.median(shorter)), own is not None, unread)
+
+
+def _unread(folders: Collection[Path]) -> str:
+    """What class folders hold besides pictures: a collection whose half is left out looks complete."""
+    from models.datasets.pictures import is_picture
+
+    others = [path for folder in folders for path in folder.iterdir() if not path.name.startswith(".")]
+    below = sum(path.is_dir() for path in others)
+    files = [path for path in others if not path.is_dir() and not (is_picture(path) and path.is_file())]
+    kinds = sorted({path.suffix.lower() or "no ending" for path in files})
+    found = []
+    if files:
+        found.append(f"{len(files)} file{'s' * (len(files) > 1)} of other kinds ({', '.join(kinds)})")
+    if below:
+        found.append(f"{below} folder{'s' * (below > 1)} within class folders")
+    return ", ".join(found)
 
 
 def config_text(found: Survey, checkpoint: str, path: str, size: int | None = None, epochs: int | None = None) -> str:

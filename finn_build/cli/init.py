@@ -54,10 +54,13 @@ def init(
         partial.unlink(missing_ok=True)
     if as_json:
         shown = {"config": str(path), "classes": len(found.labels), "labels": found.labels, "train": found.train}
-        print(json.dumps({**shown, "test": found.test, "own_test": found.own_test, "size": config.input.size}))
+        shown |= {"test": found.test, "own_test": found.own_test, "unread": found.unread, "size": config.input.size}
+        print(json.dumps(shown))
         return 0
     parts = "as the folder has them" if found.own_test else "a fifth of each class, chosen by file name"
     console.print(f"{len(found.labels)} classes, {found.train} training and {found.test} test pictures ({parts})")
+    if found.unread:
+        console.print(f"not read: {found.unread}")
     console.print(f"config: {path}")
     argument = name if shipped else path
     console.print(f"next: finn-cam train {argument}, then build, evaluate and localize --config with the same name")

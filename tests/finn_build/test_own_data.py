@@ -9,7 +9,9 @@ from PIL import Image
 
 from finn_build.cli.app import run
 from finn_build.config import load_config
+from finn_build.localise_pictures import read_picture as read_for_localize
 from finn_build.own_data import macs, target_fps
+from models.datasets.pictures import read_picture as read_for_training
 
 
 def draw(folder: Path, shape: str, count: int, grey: bool = False) -> None:
@@ -102,6 +104,40 @@ def test_size_recipe_and_folding_follow_the_pictures(tmp_path: Path) -> None:
     third = 8 * 8 * (9 * 128 * (64 + 128) + 64 * 128)
     assert macs(32) == first + second + third
     assert [target_fps(side) for side in (16, 32, 64, 96)] == [2000, 500, 100, 200]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "LA", "RGBA", "P", "1", "CMYK", "I;16", "palette with transparency"])
+def test_training_reads_a_picture_as_localize_does(tmp_path: Path, mode: str) -> None:
+    rng = np.random.default_rng(1)
+    path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
+    if mode == "I;16":
+        Image.fromarray(rng.integers(0, 65536, (12, 12)).astype(np.uint16)).save(path)
+    elif mode == "palette with transparency":
+        Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)).convert("P").save(path, transparency=3)
+    elif mode in ("LA", "RGBA"):
+        bands = 2 if mode == "LA" else 4
+        Image.fromarray(rng.integers(0, 256, (12, 12, bands), dtype=np.uint8)).save(path)
+    else:
+        Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)).convert(mode).save(path)
+    assert (read_for_training(path, 12)[0] == read_for_localize(path).pixels).all()
+
+
+def test_what_is_not_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    draw(tmp_path / "own" / "a", "disc", 3)
+    draw(tmp_path / "own" / "b", "bar", 3)
+    given = ["--data", str(tmp_path / "own"), "--to", str(tmp_path)]
+    # What a Mac leaves beside each file.
+    (tmp_path / "own" / "a" / "._0.png").write_bytes(b"Mac OS X")
+    assert run(["init", "one", *given, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["unread"] == ""
+    draw(tmp_path / "own" / "a" / "more", "disc", 3)
+    (tmp_path / "own" / "b" / "1.heic").write_bytes(b"ftypheic")
+    (tmp_path / "own" / "b" / "list").write_text("1\n")
+    assert run(["init", "two", *given, "--json"]) == 0
+    unread = json.loads(capsys.readouterr().out)["unread"]
+    assert unread == "2 files of other kinds (.heic, no ending), 1 folder within class folders"
+    Image.fromarray(np.full((9, 9), 0.5, np.float32)).save(tmp_path / "own" / "a" / "x.tiff")
+    assert "x.tiff: expected a picture, got floating-point pixels" in refused(capsys, "three", *given)
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
