@@ -10,7 +10,7 @@ from cam_postproc.cost import choose_block, estimate_cost
 from finn_build.adapter import apply_pass, quiet
 from finn_build.folding.config import folding_of, lint_folding
 from finn_build.folding.costs.nodes import bits, multipliers
-from finn_build.folding.rules import divisors, generic_op
+from finn_build.folding.rules import MOST_STREAM_BITS, divisors, generic_op
 from finn_build.graph.walk import attributes, label
 from finn_build.resources.chains import ChainSize, chain_fits
 
@@ -50,11 +50,20 @@ def set_folding(model: ModelWrapper, target_fps: float, clock_mhz: float) -> tup
             if generic_op(node) == "ClassActivationMap":
                 _fold_cam(getCustomOp(node), cycles)
             elif generic_op(node) == "MVAU":
+                _narrow(node)
                 _take_own_core(node)
         lint_folding(model, folding_of(model), "SetFolding")
         spent = {node.name: int(getCustomOp(node).get_exp_cycles()) for node in model.graph.node}
     slowest = max(model.graph.node, key=lambda node: spent[node.name])
     return model, FoldingResult(cycles, spent[slowest.name], slowest.name or label(slowest))
+
+
+def _narrow(node: NodeProto) -> None:
+    """The most units whose weights of a cycle fit into a stream."""
+    get = attributes(node)
+    wide = get["SIMD"] * bits(get["weightDataType"])
+    fitting = [pe for pe in divisors(get["MH"]) if pe <= get["PE"] and pe * wide <= MOST_STREAM_BITS]
+    getCustomOp(node).set_nodeattr("PE", max(fitting, default=1))
 
 
 def _take_own_core(node: NodeProto) -> None:

@@ -2,7 +2,8 @@
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,18 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from finn_build.adapter import quiet
+from finn_build.cache.store import write_atomically
 from finn_build.errors import UserError
 from finn_build.folding.costs.nodes import bits, multipliers
-from finn_build.folding.rules import FIFO_DEPTHS, LEAST_DEPTH, MOST_WEIGHT_ROWS, Rule, folding_rule, generic_op
+from finn_build.folding.rules import (
+    FIFO_DEPTHS,
+    LEAST_DEPTH,
+    MOST_STREAM_BITS,
+    MOST_WEIGHT_ROWS,
+    Rule,
+    folding_rule,
+    generic_op,
+)
 from finn_build.graph.walk import attributes, computed_inputs, producer
 from finn_build.resources.chains import CHAIN_BITS, ChainSize, chain_fits
 
@@ -33,14 +43,40 @@ def read_folding(path: Path) -> Folding:
     """
     remedy = "write it with finn-cam build, or correct that line"
     try:
-        data = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
+        text = path.read_text(encoding="utf-8")
+        if not text.strip():
+            raise UserError(str(path), "a folding JSON", "an empty file", "write it with finn-cam build")
+        data = json.loads(text, object_pairs_hook=_without_repeats, parse_int=_whole_number)
     except OSError as error:
         raise UserError(str(path), "a folding JSON", error.strerror or str(error), "correct [folding] file") from None
+    except UserError:
+        raise
     except (ValueError, RecursionError) as error:
-        raise UserError(str(path), "a folding JSON", str(error), remedy) from None
-    if not isinstance(data, dict) or not all(isinstance(entry, dict) for entry in data.values()):
-        raise UserError(str(path), "an object with one object a node", "something else", remedy)
+        raise UserError(str(path), "a folding JSON", _reason(error), remedy) from None
+    if not isinstance(data, dict):
+        raise UserError(str(path), "an object with one object a node", shown(data), remedy)
+    for name, entry in data.items():
+        if not isinstance(entry, dict):
+            raise UserError(f"{path}: {named(name)}", "an object", shown(entry), 'write {"PE": …, …}')
     return data
+
+
+MOST_DIGITS = 4000
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
+
+
+def _reason(error: Exception) -> str:
+    """Why a text is no folding JSON, without what only a programmer could use."""
+    if isinstance(error, RecursionError):
+        return "brackets within brackets, too deep"
+    if isinstance(error, UnicodeDecodeError):
+        return f"bytes that are no UTF-8, at {error.start}"
+    return "a byte-order mark; save it as UTF-8 without one" if "BOM" in str(error) else str(error)
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -48,15 +84,31 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         repeated = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{repeated} twice, of which JSON keeps the last")
+        raise ValueError(f"{named(repeated)} twice, of which JSON keeps the last")
     return found
+
+
+LONGEST = 60
+"""Characters of a file's value that a message shows."""
+
+
+def shown(value: Any) -> str:
+    """A value as JSON has it, in one line that is not too long."""
+    text = json.dumps(value, ensure_ascii=False)
+    text = text if text.isprintable() else json.dumps(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def named(name: str) -> str:
+    """A name as it is, or quoted and shortened where a line could not hold it."""
+    return name if name and name.isprintable() and len(name) <= LONGEST else shown(name)
 
 
 def write_folding(path: Path, folding: Folding) -> None:
     """Writes a folding JSON, a node a line; `read_folding` gives it back."""
     entries = {DEFAULTS: {}, **folding}
     lines = [f"  {json.dumps(name)}: {json.dumps(values, sort_keys=True)}" for name, values in entries.items()]
-    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    write_atomically(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def folding_of(model: ModelWrapper) -> Folding:
@@ -97,13 +149,13 @@ def lint_folding(model: ModelWrapper, folding: Folding, place: str) -> None:
     for name in folding:
         if name != DEFAULTS and name not in nodes:
             near = difflib.get_close_matches(name, foldable, n=1, cutoff=0.4)
-            remedy = f"did you mean {near[0]}?" if near else f"remove it; nodes are {', '.join(foldable)}"
-            raise UserError(f"{place}: {name}", "the name of a node", "no such node", remedy)
+            remedy = f"did you mean {near[0]}?" if near else f"remove it; nodes are {_first(foldable)}"
+            raise UserError(f"{place}: {named(name)}", "the name of a node", "no such node", remedy)
     if folding.get(DEFAULTS):
         raise UserError(f"{place}: {DEFAULTS}", "an empty object", "settings", "write them at each node")
     for name, values in folding.items():
         for key, value in values.items():
-            _lint_value(f"{place}: {name}.{key}", model, nodes[name], rules[name], key, value)
+            _lint_value(f"{place}: {name}.{named(key)}", model, nodes[name], rules[name], key, value)
     for name in foldable:
         if name not in folding:
             entry = {key: values[0] for key, values in rules[name].numbers.items()}
@@ -124,11 +176,14 @@ def _lint_value(place: str, model: ModelWrapper, node: NodeProto, rule: Rule, ke
         if not good or len(value) != streams:
             what = f"a list of {streams} {'depth' if streams == 1 else 'depths'} of at least {LEAST_DEPTH} words"
             side = "in" if key == "inFIFODepths" else "out"
-            raise UserError(place, f"{what}, one a stream {side}", json.dumps(value), "correct the depths")
+            raise UserError(place, f"{what}, one a stream {side}", shown(value), "correct the depths")
         return
     if key in rule.words:
         if value not in rule.words[key]:
-            raise UserError(place, f"one of {', '.join(rule.words[key])}", json.dumps(value), "correct the value")
+            said = value.lower() if isinstance(value, str) else ""
+            near = difflib.get_close_matches(said, rule.words[key], n=1)
+            remedy = f"the nearest is {near[0]}" if near else "write one of them"
+            raise UserError(place, f"one of {', '.join(rule.words[key])}", shown(value), remedy)
         return
     if key not in rule.numbers:
         known = [*rule.numbers, *rule.words, *FIFO_DEPTHS]
@@ -137,21 +192,35 @@ def _lint_value(place: str, model: ModelWrapper, node: NodeProto, rule: Rule, ke
         raise UserError(place, f"one of {', '.join(known)}", "an unknown attribute", remedy)
     legal = rule.numbers[key]
     if type(value) is not int:
-        raise UserError(place, "a whole number", json.dumps(value), f"write one of {_listed(legal)}")
+        meant = _meant(value)
+        remedy = "" if meant is None else f"; the nearest is {_nearest(legal, meant)}"
+        raise UserError(place, "a whole number", shown(value), f"write one of {_listed(legal)}{remedy}")
     if value not in legal:
-        nearest = min(legal, key=lambda candidate: (abs(candidate - value), candidate))
+        expected = f"one of {_listed(legal)}"
         if generic_op(node) == "MVAU" and key == "SIMD" and value < legal[0]:
             rows = attributes(node)["MW"]
-            expected = f"at least MW / {MOST_WEIGHT_ROWS} = {rows} / {MOST_WEIGHT_ROWS}, a divisor of {rows}"
-        else:
-            expected = f"one of {_listed(legal)}"
-        raise UserError(place, expected, str(value), f"the nearest is {nearest}")
+            expected += f", at least MW / {MOST_WEIGHT_ROWS} = {rows} / {MOST_WEIGHT_ROWS}"
+        raise UserError(place, expected, shown(value), f"the nearest is {_nearest(legal, value)}")
+
+
+def _nearest(legal: Sequence[int], value: float) -> int:
+    return min(legal, key=lambda candidate: (abs(candidate - value), candidate))
+
+
+def _meant(value: Any) -> float | None:
+    """The number that a value of another type stands for; None where it stands for none."""
+    try:
+        meant = float(value) if isinstance(value, float | str) else None
+    except ValueError:
+        return None
+    return meant if meant is not None and isfinite(meant) else None
 
 
 def _lint_pairs(model: ModelWrapper, folding: Folding, place: str) -> None:
     for node in model.graph.node:
         entry, op = folding.get(node.name, {}), generic_op(node)
         if op == "MVAU" and entry:
+            _lint_width(f"{place}: {node.name}", folding_rule(node), {**attributes(node), **entry})
             _lint_core(f"{place}: {node.name}", {**attributes(node), **entry})
         if op == "ConvolutionInputGenerator" and entry.get("parallel_window") == 1:
             channels = attributes(node)["IFMChannels"]
@@ -164,6 +233,17 @@ def _lint_pairs(model: ModelWrapper, folding: Folding, place: str) -> None:
             if window is not None and simd != entry["PE"]:
                 remedy = "a pooling's PE and its window's SIMD are the same"
                 raise UserError(f"{place}: {node.name}.PE", f"{simd} as {window.name}.SIMD", str(entry["PE"]), remedy)
+
+
+def _lint_width(place: str, rule: Rule, get: Mapping[str, Any]) -> None:
+    """Whether a matrix-vector unit's weights of a cycle fit into a stream."""
+    pe, simd, wide = int(get["PE"]), int(get["SIMD"]), bits(get["weightDataType"])
+    if pe * simd * wide > MOST_STREAM_BITS:
+        legal = [value for value in rule.numbers["SIMD"] if pe * value * wide <= MOST_STREAM_BITS]
+        what = f"weights of a cycle, PE · SIMD · {wide} bits, up to {MOST_STREAM_BITS:,}"
+        remedy = f"the nearest is {_nearest(legal, simd)}" if legal else "lower PE"
+        expected = f"{what}: one of {_listed(legal)} with PE {pe}" if legal else what
+        raise UserError(f"{place}.SIMD", expected, f"{simd}, {pe * simd * wide:,} bits", remedy)
 
 
 def _lint_core(place: str, get: Mapping[str, Any]) -> None:
@@ -199,5 +279,13 @@ def apply_folding(model: ModelWrapper, folding: Folding, place: str) -> ModelWra
     return model
 
 
-def _listed(values: tuple[int, ...]) -> str:
+def _listed(values: Sequence[int]) -> str:
     return ", ".join(str(value) for value in values)
+
+
+MOST_NAMES = 6
+
+
+def _first(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -15,14 +15,12 @@ from finn_build.errors import UserError
 from finn_build.folding.costs.cost import Cost
 from finn_build.folding.costs.fit import predict
 from finn_build.folding.costs.nodes import bits, cost_of
-from finn_build.folding.rules import folding_rule, generic_op
+from finn_build.folding.rules import MOST_STREAM_BITS, folding_rule, generic_op
 from finn_build.graph.walk import attributes, consumers, producer
 from finn_build.resources.chains import ChainSize, chain_fits
 from finn_build.resources.devices import multiplier_bits
 from finn_build.resources.lanes import LARGEST_WEIGHT_BITS
 
-MOST_STREAM_BITS = 8191
-"""FINN's widest stream, that of a unit's weights included."""
 MOST_LUT_MEMORY_DEPTH = 1024
 LEAST_BLOCK_DEPTH = 64
 CHAIN_DEPTH = 2

@@ -10,6 +10,9 @@ from finn_build.graph.walk import attributes
 MOST_WEIGHT_ROWS = 1024
 """FINN's rule: a matrix-vector unit's SIMD is at least MW / 1024, or Vitis HLS and the memory streamer fail."""
 
+MOST_STREAM_BITS = 8191
+"""FINN's widest stream, that of a unit's weights included."""
+
 _WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "MVAU": {
         "ram_style": ("auto", "distributed", "block"),

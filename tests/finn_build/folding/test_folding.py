@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,52 @@ def test_a_missing_number_is_refused(specialised, folding) -> None:
 @pytest.mark.parametrize("value", ["4", 4.0, True, None, [4]])
 def test_a_wrong_type_is_refused(specialised, folding, value: object) -> None:
     folding["MVAU_rtl_1"]["PE"] = value
-    assert "MVAU_rtl_1.PE: expected a whole number" in refused(specialised, folding)
+    message = refused(specialised, folding)
+    assert "MVAU_rtl_1.PE: expected a whole number" in message
+    assert message.endswith("write one of 1, 2, 4" + ("; the nearest is 4" if value in ("4", 4.0) else ""))
+
+
+@pytest.mark.parametrize("value", [0, -3, 10**30])
+def test_a_number_out_of_range_is_refused_with_the_nearest(specialised, folding, value: int) -> None:
+    folding["MVAU_rtl_1"]["PE"] = value
+    nearest = 4 if value > 0 else 1
+    assert f"expected one of 1, 2, 4, got {value}; the nearest is {nearest}" in refused(specialised, folding)
+    folding["MVAU_rtl_1"]["PE"] = 1
+    folding["MVAU_rtl_1"]["SIMD"] = value
+    assert "expected one of 1, 2, 3, 4, 6, 9, 12, 18, 36" in refused(specialised, folding)
+
+
+def test_weights_wider_than_a_stream_are_refused(specialised, folding, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("finn_build.folding.config.MOST_STREAM_BITS", 200)
+    folding["MVAU_rtl_1"] |= {"PE": 4, "SIMD": 18}
+    message = refused(specialised, folding)
+    assert "MVAU_rtl_1.SIMD: expected weights of a cycle, PE · SIMD · 4 bits, up to 200: " in message
+    assert "one of 1, 2, 3, 4, 6, 9, 12 with PE 4, got 18, 288 bits; the nearest is 12" in message
+
+
+def test_folding_for_a_rate_keeps_weights_within_a_stream(specialised, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("config", "automatic"):
+        monkeypatch.setattr(f"finn_build.folding.{module}.MOST_STREAM_BITS", 160)
+    folded = folding_of(set_folding(specialised, 1e8, 100)[0])
+    widths = [values["PE"] * values["SIMD"] * 4 for name, values in folded.items() if name.startswith("MVAU")]
+    assert 80 < max(widths) <= 160
+
+
+def test_names_and_values_that_no_line_holds_are_shortened(specialised, folding, tmp_path: Path) -> None:
+    odd = "a\nb\x1b[31m"
+    message = refused(specialised, {**folding, odd: {"PE": 1}})
+    assert r'folding.json: "a\nb\u001b[31m": expected the name of a node' in message
+    assert re.search(r"nodes are FMPadding_rtl_0, .* and \d+ more$", message)
+    assert len(message) < 300
+    assert r'MVAU_rtl_1."a\nb\u001b[31m": expected one of' in refused(
+        specialised, {**folding, "MVAU_rtl_1": {**folding["MVAU_rtl_1"], odd: 1}}
+    )
+    folding["MVAU_rtl_1"]["inFIFODepths"] = list(range(5000))
+    assert len(refused(specialised, folding)) < 300
+    path = tmp_path / "folding.json"
+    path.write_text('{"a\\nb": {}, "a\\nb": {}}')
+    with pytest.raises(UserError, match=r'got "a\\nb" twice'):
+        read_folding(path)
 
 
 def test_a_misspelt_attribute_is_refused(specialised, folding) -> None:
@@ -82,7 +128,10 @@ def test_a_misspelt_attribute_is_refused(specialised, folding) -> None:
 
 def test_words_are_checked(specialised, folding) -> None:
     folding["MVAU_rtl_1"]["resType"] = "LUT"
-    assert 'MVAU_rtl_1.resType: expected one of auto, dsp, lut, got "LUT"' in refused(specialised, folding)
+    told = refused(specialised, folding)
+    assert 'MVAU_rtl_1.resType: expected one of auto, dsp, lut, got "LUT"; the nearest is lut' in told
+    folding["MVAU_rtl_1"]["resType"] = None
+    assert "expected one of auto, dsp, lut, got null; write one of them" in refused(specialised, folding)
 
 
 def test_multipliers_in_luts_are_asked_for_and_take_no_dsp(specialised, folding) -> None:
@@ -162,14 +211,30 @@ def test_the_rule_is_told_in_the_message(specialised, folding, monkeypatch: pyte
         if "SIMD" in entry and name.startswith("MVAU"):
             entry["SIMD"] = 9 if name == "MVAU_rtl_0" else entry["SIMD"]
     folding["MVAU_rtl_1"]["SIMD"] = 3
-    assert "at least MW / 9 = 36 / 9, a divisor of 36, got 3; the nearest is 4" in refused(specialised, folding)
+    message = refused(specialised, folding)
+    assert "one of 4, 6, 9, 12, 18, 36, at least MW / 9 = 36 / 9, got 3; the nearest is 4" in message
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"MVAU_rtl_0": 3}'])
-def test_what_is_no_folding_file_is_refused(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "got an empty file; write it with finn-cam build"),
+        ("{", "expected a folding JSON, got Expecting property name"),
+        ("[]", r"expected an object with one object a node, got \[\]"),
+        ('{"MVAU_rtl_0": 3}', "MVAU_rtl_0: expected an object, got 3"),
+        ('{"MVAU_rtl_0": null}', "MVAU_rtl_0: expected an object, got null"),
+        ("\ufeff{}", "got a byte-order mark; save it as UTF-8 without one"),
+        ("[" * 100_000, "brackets within brackets, too deep"),
+        (f'{{"MVAU_rtl_0": {{"PE": {"9" * 5000}}}}}', "got a number of 5000 digits"),
+    ],
+)
+def test_what_is_no_folding_file_is_refused(tmp_path: Path, text: str, told: str) -> None:
     path = tmp_path / "broken.json"
-    path.write_text(text)
-    with pytest.raises(UserError, match=r"broken\.json"):
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=rf"broken\.json: .*{told}|broken\.json: {told}"):
+        read_folding(path)
+    path.write_bytes(b"\xff\xfe{}")
+    with pytest.raises(UserError, match=r"bytes that are no UTF-8, at 0"):
         read_folding(path)
     with pytest.raises(UserError, match="a folding JSON"):
         read_folding(tmp_path / "missing.json")
