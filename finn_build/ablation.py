@@ -11,21 +11,25 @@ import numpy as np
 from finn_build.cache.store import write_atomically
 from finn_build.config import Config
 from finn_build.errors import UserError
+from finn_build.pages import chance
 from finn_build.sources import require_dataset
 from models.spec import TrainSpec
 
+FROZEN = -1
+"""Stands for a third of the quantised epochs, however many there are."""
 BASE = "base: float first, then quantised; one-cycle; crop and flip"
 INGREDIENTS: dict[str, dict[str, Any]] = {
     BASE: {},
     "no augmentation": {"augment": []},
-    "and cut-out": {"augment": ["crop", "flip", "cutout"]},
-    "and colour": {"augment": ["crop", "flip", "colour"]},
-    "zoom instead of crop": {"augment": ["zoom", "flip"]},
-    "and mixup 0.2": {"mixup": 0.2},
-    "and label smoothing 0.1": {"label_smoothing": 0.1},
-    "and distillation 0.5 from its float phase": {"distillation": 0.5},
-    "cosine instead of one-cycle": {"schedule": "cosine"},
     "quantised from the first step": {"float_epochs": 0},
+    "scales as calibrated, not learnt": {"scale_learning_rate": 0.0},
+    "and a last third of the quantised epochs with scales and statistics frozen": {"freeze_epochs": FROZEN},
+    "and distillation 0.5 from its float phase": {"distillation": 0.5},
+    "and label smoothing 0.05": {"label_smoothing": 0.05},
+    "cosine instead of one-cycle": {"schedule": "cosine"},
+    "and mixup 0.2": {"mixup": 0.2},
+    "and cut-out": {"augment": ["crop", "flip", "cutout"]},
+    "zoom instead of crop": {"augment": ["zoom", "flip"]},
 }
 
 
@@ -59,7 +63,7 @@ def recipe_of(base: TrainSpec, changes: dict[str, Any], epochs: int, held_out: i
         "float_epochs": float_epochs,
         "epochs": epochs - float_epochs,
         # Statistics that stand still while the learning rate is high, as in half of two epochs, let a training diverge.
-        "freeze_epochs": 0,
+        "freeze_epochs": (epochs - float_epochs) // 3 if changes.get("freeze_epochs") == FROZEN else 0,
         # Compiling takes longer than it saves here.
         "fuse": False,
         "held_out": held_out,
@@ -99,6 +103,7 @@ def ablate(
     from finn_build.environment import cores_of_this_process
     from models.datasets.load import load_dataset
     from models.train import train
+    from models.train_recipe import identities
 
     if config.model.groups is None:
         raise UserError(f"{config.name}: [model] source", "checkpoint", config.model.source, "take one built here")
@@ -108,14 +113,15 @@ def ablate(
         raise UserError("--images", f"at most the {len(whole)} there are", str(images), "ask for fewer")
     learnt = whole.subset(np.sort(np.random.default_rng([0]).permutation(len(whole))[:images]))
     rows = []
-    for number, (name, changes) in enumerate(INGREDIENTS.items()):
-        place = folder / f"{epochs}-{images}" / str(number)
+    for name, changes in INGREDIENTS.items():
+        recipe = recipe_of(config.train, changes, epochs, images // 5)
+        # By network, recipe and images: a row of another recipe is never taken for this one.
+        place = folder / identities(config.model, recipe, learnt)[0][:16]
         done = place / "row.json"
         if done.is_file():
-            rows.append(Row(**json.loads(done.read_text(encoding="utf-8"))))
+            rows.append(Row(**{**json.loads(done.read_text(encoding="utf-8")), "name": name}))
         else:
-            recipe = recipe_of(config.train, changes, epochs, images // 5)
-            result = train(config.model, recipe, learnt, place, place.parent / "float")
+            result = train(config.model, recipe, learnt, place, folder / "float")
             if result.held_out_quantised is None:
                 raise UserError("--images", "a fifth of them to judge by", str(images), "take more")
             rows.append(Row(name, result.held_out_float, result.held_out_quantised, round(result.seconds, 1)))
@@ -127,8 +133,6 @@ def ablate(
 def table_of(rows: Sequence[Row], title: str, held_out: int) -> str:
     """The rows as Markdown, with what each differs from the base by and how much of that may be chance."""
     base = rows[0].held_out_quantised
-    # Two standard errors of the difference of two fractions of as many images.
-    chance = 200 * (2 * base * (1 - base) / held_out) ** 0.5
     lines = [
         title,
         "",
@@ -140,25 +144,9 @@ def table_of(rows: Sequence[Row], title: str, held_out: int) -> str:
         points = 100 * (row.held_out_quantised - base)
         gap = "" if row is rows[0] else f"{points:+.1f}".replace("-", "−")
         lines.append(f"| {row.name} | {fraction} | {100 * row.held_out_quantised:.1f} % | {gap} |")
+    points = 100 * chance(base, held_out)
     lines += [
         "",
-        f"Accuracy on {held_out:,} held-out training images; differences below {chance:.1f} points may be chance.",
+        f"Accuracy on {held_out:,} held-out training images; differences below {points:.1f} points may be chance.",
     ]
     return "\n".join(lines) + "\n"
-
-
-def put_into(page: Path, name: str, table: str) -> None:
-    """Writes a table into a Markdown file, in place of the one of that name or at its end.
-
-    Raises:
-        UserError: the file cannot be read.
-    """
-    begin, end = f"<!-- ablation {name} -->\n", "<!-- end of ablation -->\n"
-    try:
-        text = page.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(str(page), "a Markdown file", str(error.strerror), "correct --into") from None
-    head, found, rest = text.partition(begin)
-    tail = rest.partition(end)[2] if found else ""
-    head = head if found else head.rstrip("\n") + "\n\n"
-    write_atomically(page, head + begin + table + end + tail)

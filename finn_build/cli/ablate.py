@@ -17,15 +17,16 @@ def ablate(
     config: ConfigArgument = "resnet8_6w6a",
     data: DataOption = None,
     out: OutOption = None,
-    epochs: Annotated[int, typer.Option(min=3, help="Of each training, float and quantised together.")] = 6,
-    images: Annotated[int, typer.Option(min=20, help="Training images used, a fifth of them held out.")] = 10_000,
+    epochs: Annotated[int, typer.Option(min=9, help="Of each training, float and quantised together.")] = 12,
+    images: Annotated[int, typer.Option(min=20, help="Training images used, a fifth of them held out.")] = 20_000,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.")] = 0,
     into: Annotated[Path | None, typer.Option("--into", metavar="FILE", help="Markdown file to put it into.")] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Train CONFIG briefly, with one ingredient of the recipe changed at a time, and print a table."""
-    from finn_build.ablation import Row, put_into, table_of
+    from finn_build.ablation import Row, table_of
     from finn_build.ablation import ablate as ablate_config
+    from finn_build.pages import put_into
 
     chosen = load_config(config)
     folder = (out or default_build_folder()) / "ablation" / chosen.name
@@ -39,7 +40,7 @@ def ablate(
     title = f"`{chosen.name}`, {epochs} epochs on {images - held_out:,} images of {chosen.data.dataset} each:"
     table = table_of(rows, title, held_out)
     if into is not None:
-        put_into(into, chosen.name, table)
+        put_into(into, "ablation", chosen.name, table)
     if as_json:
         print(json.dumps([asdict(row) for row in rows]))
     else:

@@ -1,6 +1,7 @@
 """`finn-cam sweep`: what channels and bits bring, and what they cost."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -21,6 +22,7 @@ def sweep(
     images: Annotated[int, typer.Option(min=0, help="Training images used; 0: all.")] = 10_000,
     widths: Annotated[str, typer.Option(help="Factors of each group's channels.")] = "0.5,0.75,1",
     bits: Annotated[str, typer.Option(help="Bit widths of each group's weights and activations.")] = "3,4,5,6",
+    uniform: Annotated[bool, typer.Option("--uniform", help="The same for all groups: each pair once.")] = False,
     against: Annotated[
         str, typer.Option(help="weights, weight_bits, macs or bit_operations: what is weighed against accuracy.")
     ] = "bit_operations",
@@ -31,6 +33,7 @@ def sweep(
     estimate: Annotated[bool, typer.Option("--estimate/--no-estimate", help="Estimate the hardware too.")] = True,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N; auto takes a GPU where there is one.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.")] = 0,
+    into: Annotated[Path | None, typer.Option("--into", metavar="FILE", help="Markdown file to put it into.")] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Train CONFIG with other widths and bit widths a group; plot accuracy against weights, MACs and resources.
@@ -46,9 +49,11 @@ def sweep(
     base = load_config(config)
     if against not in MEASURES:
         raise UserError("--against", f"one of {', '.join(MEASURES)}", repr(against), "correct it")
-    space = Space(_numbers("--widths", widths, float), _numbers("--bits", bits, int))
+    space = Space(_numbers("--widths", widths, float), _numbers("--bits", bits, int), uniform)
     name = study or base.name
     folder = (out or default_build_folder()) / "sweeps" / base.name
+    if into is not None and not into.is_file():
+        raise UserError(str(into), "a Markdown file", "none", "correct --into")
     console = standard_error()
 
     def tell(complete: int, found: Figures) -> None:
@@ -57,7 +62,7 @@ def sweep(
         console.print(f"{complete:>3}/{trials} {shape}: {100 * found.accuracy:.2f} %, {found.macs:,} MACs{cost}")
 
     wanted = Sweep(space, trials, epochs, images, against, storage, name, estimate, device, threads)  # type: ignore[arg-type]
-    outcome = sweep_config(base, data, folder, wanted, tell)
+    outcome = sweep_config(base, data, folder, wanted, tell, into)
     if as_json:
         print(json.dumps(outcome))
     else:

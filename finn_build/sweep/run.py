@@ -1,5 +1,6 @@
 """A sweep from end to end: images, study, trials, and what is written."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,11 +11,12 @@ import optuna
 
 from finn_build.config import Config
 from finn_build.errors import UserError
+from finn_build.pages import put_into
 from finn_build.sources import require_dataset
-from finn_build.sweep.space import Space, config_of, groups_of
+from finn_build.sweep.space import Space, config_of, float_epochs_of, groups_of
 from finn_build.sweep.study import Measure, figures_of, open_storage, open_study, work
 from finn_build.sweep.trial import Figures, run_trial
-from finn_build.sweep.write import write_plot, write_table
+from finn_build.sweep.write import Told, page_of, write_plot, write_table
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,12 @@ class Sweep:
 
 
 def sweep_config(
-    base: Config, data: Path | None, folder: Path, wanted: Sweep, tell: Callable[[int, Figures], None]
+    base: Config,
+    data: Path | None,
+    folder: Path,
+    wanted: Sweep,
+    tell: Callable[[int, Figures], None],
+    into: Path | None = None,
 ) -> dict[str, Any]:
     """Runs trials until the study has as many as are wanted, and writes `sweep.csv` and `sweep.png`.
 
@@ -56,6 +63,7 @@ def sweep_config(
         folder: of the sweep.
         wanted: see `Sweep`.
         tell: told of every trial that is complete.
+        into: a Markdown file to put the table into; the picture goes beside it.
 
     Raises:
         UserError: no data set, too few images, a storage that cannot be opened, or a study of something else.
@@ -67,6 +75,7 @@ def sweep_config(
     from finn_build.environment import cores_of_this_process
     from finn_build.training import choose_device
     from models.datasets.load import load_dataset
+    from models.train_recipe import identities
     from models.train_state import fingerprint
 
     torch.set_num_threads(wanted.threads or cores_of_this_process())
@@ -84,6 +93,7 @@ def sweep_config(
         "measure": wanted.measure,
         "widths": wanted.space.factors,
         "bits": wanted.space.bits,
+        **({"uniform": True} if wanted.space.uniform else {}),
     }
     folder.mkdir(parents=True, exist_ok=True)
     storage = open_storage(wanted.storage or f"sqlite:///{folder.resolve() / 'study.db'}")
@@ -92,14 +102,21 @@ def sweep_config(
     def run(trial: optuna.Trial) -> Figures:
         channels, bits = wanted.space.choose(trial, base)
         config = config_of(base, channels, bits, wanted.epochs, held_out)
-        name = f"{'-'.join(map(str, channels))}_{'-'.join(map(str, bits))}"
+        # By recipe and images too: a study of other epochs may use the same folder.
+        identity = identities(config.model, config.train, learnt)[0][:12]
+        name = (
+            f"{'-'.join(map(str, channels))}_{'-'.join(map(str, bits))}_{identity}{'' if wanted.estimate else '_bare'}"
+        )
         return run_trial(config, learnt, folder / "trials" / name, folder / "float", device, wanted.estimate)
 
-    work(study, storage, base.train.seed, wanted.trials, wanted.measure, run, tell)
+    work(study, storage, base.train.seed, wanted.trials, wanted.measure, wanted.space.grid, run, tell)
     found = figures_of(study)
     write_table(found, folder / "sweep.csv")
-    title = f"{base.name}: {wanted.epochs} quantised epochs on {len(learnt) - held_out} images"
-    write_plot(found, title, folder / "sweep.png")
+    told = Told(base.name, float_epochs_of(base, wanted.epochs), wanted.epochs, len(learnt) - held_out, held_out)
+    write_plot(found, told, folder / "sweep.png")
+    if into is not None:
+        put_into(into, "sweep", base.name, page_of(found, told, f"{base.name}-sweep.png"))
+        shutil.copyfile(folder / "sweep.png", into.with_name(f"{base.name}-sweep.png"))
     return {
         "config": base.name,
         "study": wanted.study,

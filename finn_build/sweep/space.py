@@ -20,10 +20,12 @@ class Space:
     Attributes:
         factors: of the base config's channels.
         bits: of the weights and activations.
+        uniform: whether all groups have one factor and one bit width: a grid, every point of which is tried once.
     """
 
     factors: list[float]
     bits: list[int]
+    uniform: bool = False
 
     def __post_init__(self) -> None:
         if not self.factors or not all(math.isfinite(factor) and 0 < factor <= 4 for factor in self.factors):
@@ -31,13 +33,19 @@ class Space:
         if not self.bits or not all(2 <= bits <= 8 for bits in self.bits):
             raise UserError("--bits", "bit widths from 2 to 8, as 4,5,6", str(self.bits), "correct it")
 
+    @property
+    def grid(self) -> dict[str, list[float] | list[int]] | None:
+        """What there is to try of a uniform space."""
+        return {"width": self.factors, "bits": self.bits} if self.uniform else None
+
     def choose(self, trial: Trial, base: Config) -> tuple[list[int], list[int]]:
         """Channels and bits of each group, as the trial's sampler likes."""
         channels, bits = [], []
         for group, full in enumerate(groups_of(base).channels):
-            factor = trial.suggest_categorical(f"width_{group}", self.factors)
+            own = "" if self.uniform else f"_{group}"
+            factor = trial.suggest_categorical(f"width{own}", self.factors)
             channels.append(max(2, round(full * factor)))
-            bits.append(trial.suggest_categorical(f"bits_{group}", self.bits))
+            bits.append(trial.suggest_categorical(f"bits{own}", self.bits))
         return channels, bits
 
 
@@ -52,6 +60,11 @@ def groups_of(base: Config) -> Groups:
     return base.model.groups
 
 
+def float_epochs_of(base: Config, epochs: int) -> int:
+    """Float epochs of a trial with so many quantised ones."""
+    return FLOAT_EPOCHS * epochs if base.train.float_epochs else 0
+
+
 def config_of(base: Config, channels: list[int], bits: list[int], epochs: int, held_out: int) -> Config:
     """A trial's config: the base with other groups and a short schedule; stem and classifier as the base has them."""
     groups = groups_of(base).model_copy(
@@ -60,7 +73,7 @@ def config_of(base: Config, channels: list[int], bits: list[int], epochs: int, h
     recipe = base.train.model_copy(
         update={
             "epochs": epochs,
-            "float_epochs": FLOAT_EPOCHS * epochs if base.train.float_epochs else 0,
+            "float_epochs": float_epochs_of(base, epochs),
             "freeze_epochs": min(base.train.freeze_epochs, epochs // 3),
             # Compiling takes longer than it saves in a short training.
             "fuse": False,

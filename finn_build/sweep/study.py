@@ -1,5 +1,6 @@
 """The study: Optuna chooses, remembers, and lets many processes work on it; no scheduler of this project's own."""
 
+import math
 import time
 import warnings
 from collections.abc import Callable
@@ -80,6 +81,7 @@ def work(
     seed: int,
     trials: int,
     measure: Measure,
+    grid: dict[str, list[float] | list[int]] | None,
     run: Callable[[optuna.Trial], Figures],
     tell: Callable[[int, Figures], None],
 ) -> None:
@@ -90,18 +92,23 @@ def work(
         seed: of the sampler.
         trials: how many are wanted in all.
         measure: what is to be little while the accuracy is to be high.
+        grid: of values to try each once; None where the sampler is to look for good ones.
         run: trains and measures what a trial's sampler chose.
         tell: told of each trial that this process completed, and how many there are then.
     """
 
     def objective(trial: optuna.Trial) -> tuple[float, float]:
-        # By the trial's number: processes that start together do not choose the same.
-        trial.study.sampler = optuna.samplers.TPESampler(seed=1000 * seed + trial.number, n_startup_trials=8)
+        if grid is None:
+            # By the trial's number: processes that start together do not choose the same.
+            trial.study.sampler = optuna.samplers.TPESampler(seed=1000 * seed + trial.number, n_startup_trials=8)
         found = run(trial)
         trial.set_user_attr(FIGURES, asdict(found))
         tell(len(_in(study, TrialState.COMPLETE)) + 1, found)
         return found.accuracy, float(getattr(found, measure))
 
+    if grid is not None:
+        study.sampler = optuna.samplers.GridSampler(grid, seed=seed)
+        trials = min(trials, math.prod(map(len, grid.values())))
     # Without heartbeats one cannot tell a running trial from a dead one.
     counted = (TrialState.RUNNING,) if isinstance(storage, optuna.storages.RDBStorage) else ()
     while (complete := len(_in(study, TrialState.COMPLETE))) < trials:

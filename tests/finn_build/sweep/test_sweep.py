@@ -94,6 +94,37 @@ def test_a_sweep_is_written_resumed_and_of_one_space(base: Path, capfd: pytest.C
     assert "epochs = 1, got 2" in capfd.readouterr().err
 
 
+def test_a_uniform_sweep_tries_each_pair_once_and_lands_on_a_page(
+    base: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    page = base.parent / "results.md"
+    page.write_text("# Results\n")
+    given = [*arguments(base, 99), "--uniform", "--into", str(page)]
+    assert run([*given, "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)["trials"]
+    pairs = sorted((tuple(one["channels"]), tuple(one["bits"])) for one in found)
+    assert pairs == [((4, 8), (3, 3)), ((4, 8), (4, 4)), ((8, 16), (3, 3)), ((8, 16), (4, 4))]
+    text = page.read_text()
+    assert text.startswith(
+        "# Results\n\n<!-- sweep base -->\n`base` with other widths and bits; 2 float and 1 quantised"
+    )
+    assert sum(line.startswith(("| 4/8 |", "| 8/16 |")) for line in text.splitlines()) == 4
+    assert (page.with_name("base-sweep.png")).read_bytes().startswith(b"\x89PNG")
+    assert run(given) == 0
+    assert "/99 " not in capfd.readouterr().err, "what is complete is not done again"
+    assert page.read_text() == text
+    # Another study in the same folder, of other trainings: what the first one found is not taken for its own.
+    more = json.loads(sweep_json(capfd, [*given, "--study", "longer", "--epochs", "2"]))["trials"]
+    assert len(more) == 4
+    assert "4 float and 2 quantised" in page.read_text()
+    assert len(list((base.parent / "build" / "sweeps" / "base" / "trials").iterdir())) == 8
+
+
+def sweep_json(capfd: pytest.CaptureFixture[str], given: list[str]) -> str:
+    assert run([*given, "--json"]) == 0
+    return capfd.readouterr().out
+
+
 @pytest.mark.verify
 def test_groups_of_other_bits_are_estimated(base: Path) -> None:
     config = config_of(load_config(str(base)), [4, 16], [3, 5], 1, 8)
@@ -148,6 +179,7 @@ def test_a_pareto_front_is_what_nothing_beats(tmp_path: Path) -> None:
         (["--bits", "1,4"], "bit widths from 2 to 8"),
         (["--against", "beauty"], "--against"),
         (["--images", "99"], "at most the 64"),
+        (["--into", "/proc/no/page.md"], "correct --into"),
         (["--storage", "nothing"], "--storage"),
         (["--storage", "sqlite:////proc/no/such.db"], "--storage"),
     ],
