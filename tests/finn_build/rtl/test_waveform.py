@@ -1,16 +1,20 @@
 """The waveform holds the cycles that were asked for, and no others."""
 
 import struct
+from shutil import copytree
 
 from finn_build.nodes.wrappers import fifo_wrapper, source
+from finn_build.rtl import verilator
 from finn_build.rtl.bench import Instance, bench_design
 from finn_build.rtl.design import Stream
 from finn_build.rtl.verilator import build
 
 
-def test_a_window_of_cycles_becomes_an_fst_file_in_folders_with_blanks(programs, tmp_path):
+def test_a_window_of_cycles_becomes_an_fst_file_in_folders_with_blanks(programs, tmp_path, monkeypatch):
     tmp_path, programs = tmp_path / "my builds", programs / "my builds"
     tmp_path.mkdir()
+    environment = copytree(verilator.verilator_folder(), tmp_path / "verilator")
+    monkeypatch.setattr(verilator, "verilator_folder", lambda: environment)
     wrapper = tmp_path / "fifo.v"
     wrapper.write_text(fifo_wrapper("fifo", 8, 2))
     stream = Stream("in0_V", 8), Stream("out0_V", 8)
