@@ -1,6 +1,8 @@
 """`finn-cam fold`: the best folding of a config's network for a chip, with proof and beside FINN's heuristic."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +13,8 @@ from rich.table import Column, Table
 from finn_build.cli.build import ConfigArgument, JsonOption, OutOption
 from finn_build.cli.console import StageConsole, standard_error, standard_output
 from finn_build.config import Config, load_config
+from finn_build.errors import UserError
+from finn_build.interruption import end_if_requested
 from finn_build.pipeline import BuildOptions, build_all
 from finn_build.resources.devices import BOARDS, KEYS, part_of
 
@@ -36,6 +40,9 @@ def fold(
             help="Write the folding file beside the config, FIFO depths included; folds again until those fit too.",
         ),
     ] = False,
+    full_speed: Annotated[
+        bool, typer.Option("--full-speed", help="With --write: FIFOs that cost no speed, and not those for 99 % of it.")
+    ] = False,
     seconds: Annotated[float, typer.Option(min=1, help="For the search.")] = SECONDS,
     untrained: Annotated[bool, typer.Option("--untrained", help="Seeded random weights.")] = False,
     out: OutOption = None,
@@ -44,6 +51,10 @@ def fold(
     """Fold CONFIG's network: the most frames a second that fit the chip, or the smallest accelerator for a rate."""
     chosen = load_config(config)
     part = part_of(board) if board is not None else chosen.hardware.part
+    if write:
+        _require_place(chosen, part, board)
+    elif full_speed:
+        raise UserError("--full-speed", "--write, which finds FIFO depths", "none", "add --write")
     stages = StageConsole(standard_error())
     begin = monotonic()
     with stages.running():
@@ -55,13 +66,14 @@ def fold(
         from finn_build.folding.fold import (
             Target,
             chip_limit,
-            fold_with_fifos,
             heuristic,
             next_step,
             weight_memories,
         )
         from finn_build.folding.fold import fold as search
         from finn_build.folding.record import refresh_report, write_record
+        from finn_build.folding.with_fifos import fold_with_fifos
+        from finn_build.streams.depths import SLACK
 
         target = Target(part, clock or chosen.hardware.clock_mhz, budget or chosen.folding.budget)
         tell = stages.started("fold", f"{part} at {target.clock_mhz:g} MHz, {target.budget:.0%} of it", [])
@@ -71,7 +83,13 @@ def fold(
         whole = None
         if write:
             whole = fold_with_fifos(
-                graph, target, chosen.cam.backend, fps=fps, seconds=seconds, on_progress=lambda share: tell(0.5 * share)
+                graph,
+                target,
+                chosen.cam.backend,
+                fps=fps,
+                seconds=seconds,
+                slack=0.0 if full_speed else SLACK,
+                on_progress=lambda share: tell(0.5 * share),
             )
             found = whole.found
         else:
@@ -84,6 +102,7 @@ def fold(
         chip, memories = chip_limit(found, target), weight_memories(graph, found)
         tell(0.8)
         if whole is not None:
+            end_if_requested()
             write_folding(file, whole.folding)
         if pareto:
             _draw_front(found, target, folder, tell)
@@ -97,7 +116,7 @@ def fold(
     else:
         _tell(facts)
         if write:
-            _tell_file(facts, file)
+            _tell_file(facts, file, named=chosen.folding.file is not None)
         if pareto:
             standard_output().print(f"front in {folder / 'pareto.csv'}, pareto.png and pareto.svg")
         if page is not None:
@@ -108,6 +127,21 @@ def fold(
 def folding_file(config: Config) -> Path:
     """The config's folding file, or where it would lie: beside the config."""
     return config.folding.file or config.file.with_name(f"{config.name}.folding.json")
+
+
+def _require_place(config: Config, part: str, board: str | None) -> None:
+    """Checks, before the search, that the folding file may be written.
+
+    Raises:
+        UserError: it would be for another chip than the config's.
+        PermissionError: its folder takes no file.
+    """
+    if part != config.hardware.part:
+        remedy = "name that part in [hardware] of a copy of the config, and fold the copy"
+        raise UserError(f"--board {board}", f"{config.hardware.part}, the config's, with --write", part, remedy)
+    file = folding_file(config)
+    if not os.access(file.parent, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file.parent))
 
 
 def _specialised(folder: Path, part: str) -> "ModelWrapper":
@@ -145,7 +179,7 @@ def _tell(facts: dict[str, Any]) -> None:
         proof = f"the rate is proven best; the area might be {facts['area_gap']:.1%} smaller"
     output.print(
         f"{facts['fps']:,.0f} frames a second at {facts['clock_mhz']:g} MHz: {facts['cycles_per_image']:,} cycles, "
-        f"set by {facts['bottleneck']}; {proof}; searched for {facts['search_seconds']:.0f} s"
+        f"set by {facts['bottleneck']}; {proof}; searched for {facts['seconds']:.0f} s"
     )
     step = facts["next_step"]
     if step is not None:
@@ -177,7 +211,14 @@ def _tell(facts: dict[str, Any]) -> None:
         logic = [f"{node[key]:,}{_band(node['error'][key])}" for key in ("LUT", "FF")]
         blocks = [f"{node[key]:,}" for key in ("BRAM18", "DSP")]
         nodes.add_row(node["node"], f"{node['cycles']:,}", node["folding"], *logic, *blocks)
+    nodes.add_section()
+    for row in facts["between"]:
+        logic = [f"{row[key]:,}{_band(row['error'][key])}" for key in ("LUT", "FF")]
+        nodes.add_row(row["what"], "", "", *logic, f"{row['BRAM18']:,}", f"{row['DSP']:,}")
     output.print(nodes)
+    output.print(
+        "±: relative error at synthesised modules left out of the fit; none where too few were synthesised to tell"
+    )
     if facts["memories"]:
         held = Table("weights of", "bits", "BRAM18", "filled", title="memories of weights in block RAM")
         for memory in facts["memories"]:
@@ -189,11 +230,17 @@ def _tell(facts: dict[str, Any]) -> None:
         output.print(f"for comparison, placed by Vivado: {design['name']}: {told}")
 
 
-def _tell_file(facts: dict[str, Any], file: Path) -> None:
+def _tell_file(facts: dict[str, Any], file: Path, named: bool) -> None:
     output = standard_output()
     told = ", ".join(f"{amount:,} {name}" for name, amount in facts["with_fifos"]["resources"].items())
-    output.print(f"with FIFOs as deep as they have to be: {told}; folded for {facts['with_fifos']['budget']:.1%}")
+    whole = facts["with_fifos"]
+    output.print(
+        f"with its FIFOs {whole['fps']:,.0f} frames a second by the stream model, {told}; "
+        f"folded for {whole['budget']:.1%}"
+    )
     output.print(f"folding and depths in {file}")
+    if not named:
+        output.print(f'builds take it once the config says so: [folding] file = "{file.name}"')
 
 
 def _amount(whole: dict[str, Any], name: str) -> str:

@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from finn_build.folding.costs.cost import total
 from finn_build.folding.costs.fit import fits
 from finn_build.folding.costs.nodes import multipliers
-from finn_build.folding.fold import Folded, Heuristic, Target, WeightMemory, WithFifos, slowest
-from finn_build.folding.optimise import used
+from finn_build.folding.fold import Folded, Heuristic, Target, WeightMemory, slowest
+from finn_build.folding.optimise import cost_between, used
 from finn_build.folding.problem import Choice, Option
+from finn_build.folding.with_fifos import WithFifos
 from finn_build.resources.devices import KEYS
+from finn_build.resources.slices import FLIPFLOPS, LUTS
 
 PUBLISHED = (
     {"name": "NTU ResNet8-5w5a, PE 1, SIMD 2", "LUT": 40_593, "FF": 63_355, "BRAM36": 76},
@@ -40,8 +43,8 @@ def result(found: Folded, compared: Heuristic | None, target: Target, seconds: f
         "optimal": solution.optimal,
         "gap": round(solution.gap, 6),
         "area_gap": round(solution.area_gap, 6),
-        "search_seconds": round(solution.seconds, 1),
-        "seconds": round(seconds, 1),
+        "seconds": round(solution.seconds, 1),
+        "total_seconds": round(seconds, 1),
         "limit_fps": round(target.fps(found.limit_cycles), 2),
         "heuristic": None
         if compared is None
@@ -53,6 +56,7 @@ def result(found: Folded, compared: Heuristic | None, target: Target, seconds: f
         },
         "error": _errors(),
         "nodes": _nodes(found, compared),
+        "between": _between(found),
         "published": [dict(design) for design in PUBLISHED],
         "folding": found.folding,
     }
@@ -72,7 +76,16 @@ def more(
         "memories": [
             {"node": m.node, "bits": m.bits, "BRAM18": m.bram18, "efficiency": round(m.efficiency, 3)} for m in memories
         ],
-        "with_fifos": None if whole is None else {"budget": whole.budget, "resources": whole_numbers(used(whole.cost))},
+        "with_fifos": None if whole is None else _with_fifos(whole, target),
+    }
+
+
+def _with_fifos(whole: WithFifos, target: Target) -> dict[str, Any]:
+    return {
+        "budget": whole.budget,
+        "fps": round(target.fps(whole.cycles), 2),
+        "cycles_per_image": whole.cycles,
+        "resources": whole_numbers(used(whole.cost)),
     }
 
 
@@ -110,6 +123,18 @@ def _nodes(found: Folded, compared: Heuristic | None) -> list[dict[str, Any]]:
     return rows
 
 
+def _between(found: Folded) -> list[dict[str, Any]]:
+    """What is in `resources` beside the nodes."""
+    fifos, converters = cost_between(found.problem, found.solution.options)
+    band = fits()["StreamingDataWidthConverter"]
+    rows = (
+        ("FIFOs, rough", fifos, None),
+        ("converters", converters, {"LUT": _rounded(band.lut_error), "FF": _rounded(band.ff_error)}),
+        ("two DMAs", found.problem.fixed, None),
+    )
+    return [{"what": what, **cost.to_json(), "error": error or {"LUT": None, "FF": None}} for what, cost, error in rows]
+
+
 def _errors() -> dict[str, dict[str, float | int | None]]:
     """Error band of each cost model: relative, root mean square over its calibration points."""
     return {
@@ -133,7 +158,8 @@ def _error_of_all(choices: Sequence[Choice], options: Sequence[Option]) -> Error
         known = [(band, amount) for band, amount in bands if band is not None]
         taken = sum(amount for _, amount in known)
         found[key] = round(sum(band * amount for band, amount in known) / taken, 3) if taken else None
-    return found
+    cost = total(option.cost for option in options)
+    return {**found, "slices": found["LUT" if cost.lut / LUTS >= cost.ff / FLIPFLOPS else "FF"]}
 
 
 def _rounded(error: float | None) -> float | None:

@@ -1,7 +1,8 @@
 """`finn-cam fold`: the best folding of a graph for a chip, beside FINN's heuristic under the same cost model."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from time import monotonic
 from typing import Any
 
 from qonnx.core.modelwrapper import ModelWrapper
@@ -10,8 +11,8 @@ from finn_build.adapter import quiet
 from finn_build.errors import CheckFailed, UserError
 from finn_build.folding.automatic import set_folding
 from finn_build.folding.chains import chain_lengths
-from finn_build.folding.config import Folding, apply_folding, folding_of, with_depths
-from finn_build.folding.costs.cost import Cost, total
+from finn_build.folding.config import Folding, folding_of
+from finn_build.folding.costs.cost import Cost
 from finn_build.folding.costs.nodes import DMA, bits, cost_of
 from finn_build.folding.optimise import Solution, cost_of_choice, fastest, fits, limit, smallest, used
 from finn_build.folding.problem import Choice, Option, Problem, as_folded, problem_of
@@ -104,6 +105,7 @@ def fold(
     Raises:
         CheckFailed: nothing fits the budget; it names the resource that the smallest folding exceeds.
     """
+    begin = monotonic()
     choose_rtl(specialised, cam_backend)
     problem = problem_of(specialised, target.part, DMAS)
     budget, bound = target.amounts, None
@@ -121,67 +123,12 @@ def fold(
         solution = bounded(solution, bound, target.device)
     if solution is None:
         raise CheckFailed("fold", *_why_not(problem, target, fps))
+    solution = replace(solution, seconds=monotonic() - begin)
     chosen = {
         choice.name: dict(option.attributes) for choice, option in zip(problem.choices, solution.options, strict=True)
     }
     folding = complete(specialised, chosen)
     return Folded(problem, solution, folding, limit(problem))
-
-
-@dataclass(frozen=True)
-class WithFifos:
-    """A folding whose FIFOs are known to the word.
-
-    Attributes:
-        found: the folding, an optimum for `budget`.
-        folding: the same with the depth of every FIFO.
-        cost: of everything, as the cost models have it.
-        budget: share of each resource that the program was given, so that everything stays within the target's.
-    """
-
-    found: Folded
-    folding: Folding
-    cost: Cost
-    budget: float
-
-
-def fold_with_fifos(
-    specialised: ModelWrapper,
-    target: Target,
-    cam_backend: CamBackend,
-    *,
-    fps: float | None,
-    seconds: float,
-    on_progress: Callable[[float], None] | None = None,
-) -> WithFifos:
-    """As `fold`, then finds the FIFOs' depths, and folds again for a little less where all together exceeds the budget.
-
-    Raises:
-        CheckFailed: as `fold`, or no folding was found that stays within the budget with its FIFOs.
-    """
-    from finn_build.streams.build import connect_with_least_depths
-
-    share = target.budget
-    for attempt in range(MOST_ATTEMPTS):
-
-        def tell(done: float, attempt: int = attempt) -> None:
-            if on_progress is not None:
-                on_progress(1 - 0.5**attempt * (1 - done / 2))
-
-        with quiet():
-            graph = ModelWrapper(specialised.model, make_deepcopy=True)
-        found = fold(graph, Target(target.part, target.clock_mhz, share), cam_backend, fps=fps, seconds=seconds)
-        made = connect_with_least_depths(folded_graph(graph, found.folding), {}, "the optimum", target.part, tell)
-        cost = sum_of(connected_cost(made.connected, target.part))
-        if fits(cost, target.amounts):
-            return WithFifos(found, with_depths(found.folding, made.nodes), cost, share)
-        over = max(amount / target.amounts[name] for name, amount in used(cost).items())
-        share = round(share / over - 0.0005, 4)
-    what = f"with its FIFOs no folding stayed within the budget in {MOST_ATTEMPTS} attempts"
-    raise CheckFailed("fold", what, "lower --budget, and write again")
-
-
-MOST_ATTEMPTS = 5
 
 
 def bounded(solution: Solution, bound: Solution, device: Mapping[str, int]) -> Solution:
@@ -287,16 +234,6 @@ def connected_cost(connected: ModelWrapper, part: str) -> dict[str, Cost]:
             if cost is not None:
                 found[node.name] = cost
     return found
-
-
-def folded_graph(specialised: ModelWrapper, folding: Folding) -> ModelWrapper:
-    """The specialised graph with a folding, checked as a file's would be."""
-    return apply_folding(specialised, folding, "the optimum")
-
-
-def sum_of(costs: Mapping[str, Cost]) -> Cost:
-    """Everything together."""
-    return total(costs.values())
 
 
 def next_step(found: Folded, target: Target) -> tuple[int, list[str]] | None:

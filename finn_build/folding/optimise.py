@@ -61,6 +61,15 @@ def cost_of_choice(problem: Problem, options: Sequence[Option]) -> Cost:
     return total([problem.fixed, *(option.cost for option in options), *streams])
 
 
+def cost_between(problem: Problem, options: Sequence[Option]) -> tuple[Cost, Cost]:
+    """What stands between chosen options: FIFOs, and width converters."""
+    pairs = [(link, *_lanes(link, options)) for link in problem.links]
+    converters = [link.converter(left, right) for link, left, right in pairs]
+    whole, apart = total(link.cost(left, right) for link, left, right in pairs), total(converters)
+    fifos = Cost(whole.lut - apart.lut, whole.ff - apart.ff, whole.bram18 - apart.bram18, whole.dsp - apart.dsp)
+    return fifos, apart
+
+
 def used(cost: Cost) -> dict[str, float]:
     """Amounts under the keys of a device; slices by the packing of a published placement."""
     slices = max(cost.lut / LUTS, cost.ff / FLIPFLOPS) / PACKING

@@ -80,9 +80,15 @@ class Link:
         if self.source is None or self.target is None or left == right:
             lanes = left if self.source is not None else right
             return self._fifo(lanes, max(self.bypassed, self.backlog))
-        converter = _predicted("StreamingDataWidthConverter", left * self.bits, right * self.bits)
         before, after = (self.backlog, 0) if left < right else (0, self.backlog)
-        return self._fifo(left, before) + converter + self._fifo(right, max(after, self.bypassed))
+        fifos = self._fifo(left, before) + self._fifo(right, max(after, self.bypassed))
+        return fifos + self.converter(left, right)
+
+    def converter(self, left: int, right: int) -> Cost:
+        """Of the converter alone between words of `left` and `right` elements; nothing where none is needed."""
+        if self.source is None or self.target is None or left == right:
+            return Cost()
+        return _predicted("StreamingDataWidthConverter", left * self.bits, right * self.bits)
 
     def _fifo(self, lanes: int, held: int) -> Cost:
         return _fifo(lanes * self.bits, max(CHAIN_DEPTH, held // lanes))

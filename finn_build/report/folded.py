@@ -40,9 +40,11 @@ class NextStep(Part):
 
 
 class WithFifos(Part):
-    """What all takes when the depths of its FIFOs are known; `budget` is the share that the search was given."""
+    """Rate, and what all takes, when the depths of its FIFOs are known; the search was given a share of `budget`."""
 
     budget: Annotated[float, Field(gt=0, le=1)]
+    fps: Amount
+    cycles_per_image: Annotated[int, Field(ge=1)]
     resources: Amounts
 
 
@@ -147,7 +149,7 @@ class Folded(Part):
     optimal: bool
     gap: Annotated[float, Field(ge=0)]
     area_gap: Annotated[float, Field(ge=0)]
-    search_seconds: Amount
+    seconds: Amount
     wanted_fps: Amount | None = None
     limit_fps: Amount
     chip_fps: Amount

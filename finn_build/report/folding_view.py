@@ -93,7 +93,7 @@ def _rate(fps: float) -> str:
 
 
 def _proof(folded: Folded) -> str:
-    took = f"; searched for {folded.search_seconds:.0f} s"
+    took = f"; searched for {folded.seconds:.0f} s"
     if folded.optimal:
         return f"no legal folding within the budget is faster, and none as fast is smaller{took}"
     if folded.gap == 0:
@@ -103,7 +103,7 @@ def _proof(folded: Folded) -> str:
 
 def _rows(folded: Folded) -> list[tuple[str, list[str]]]:
     other, fifos = folded.heuristic, folded.with_fifos
-    rates = [*([f"{other.fps:,.0f}"] if other else []), f"{folded.fps:,.0f}", *([""] if fifos else []), "", ""]
+    rates = [f"{one.fps:,.0f}" for one in (other, folded, fifos) if one] + ["", ""]
     rows = [("FPS", rates)]
     for name in RESOURCES:
         cells = [] if other is None else [f"{told(other.resources.get(name))}{band(other.resources_error, name)}"]

@@ -13,7 +13,7 @@ from finn_build.graph import fifos as between
 from finn_build.graph.fifos import BypassFifo, Depths
 from finn_build.graph.walk import computed_inputs
 from finn_build.streams.bypass import bypass_fifos
-from finn_build.streams.depths import FifoDepths, find_depths
+from finn_build.streams.depths import SLACK, FifoDepths, find_depths
 from finn_build.streams.graph import Fifo, StreamGraph, stream_graph
 from finn_build.streams.simulate import simulate_streams
 from finn_build.streams.storage import storage
@@ -59,8 +59,9 @@ class ConnectedDepths:
         """What a reader of the report should know: speed that given depths cost, operators that are only estimated."""
         told = []
         slow, full = self.found.run.interval_cycles or 0, self.found.full_interval_cycles
-        if given and slow > full:
-            told.append(f"With the FIFO depths that are given an image takes {slow:,} cycles instead of {full:,}.")
+        if slow > full:
+            whose = "the FIFO depths that are given" if given else "FIFOs of the least depths for 99 % of full speed"
+            told.append(f"With {whose} an image takes {slow:,} cycles instead of {full:,}.")
         if self.streams.estimated:
             names = ", ".join(self.streams.estimated)
             told.append(f"FIFO depths rest on FINN's estimate of the cycles of {names}; bypasses hold a whole tensor.")
@@ -78,6 +79,7 @@ def connect_with_least_depths(
     place: str,
     part: str,
     on_progress: Callable[[float], None] | None = None,
+    slack: float = SLACK,
 ) -> ConnectedDepths:
     """Connects a specialised graph with FIFOs that are as deep as 99 % of full speed needs, or as is given.
 
@@ -87,6 +89,7 @@ def connect_with_least_depths(
         place: where they stand, for messages.
         part: FPGA part.
         on_progress: as `find_depths`.
+        slack: as `find_depths`.
 
     Raises:
         UserError: a depth that the chip's block RAM cannot hold.
@@ -101,7 +104,7 @@ def connect_with_least_depths(
         stuck = find_deadlock(streams.with_depths(deep))
         if stuck is not None:
             raise CheckFailed("specialise", stuck.told(), f"deepen it in {place}")
-    found = find_depths(streams, kept, on_progress=on_progress)
+    found = find_depths(streams, kept, slack=slack, on_progress=on_progress)
     if streams.estimated:
         whole = {name: streams.fifos[name].depth for name in bypass_fifos(streams)}
         found = FifoDepths(found.depths | whole, found.run, found.full_interval_cycles, found.runs)

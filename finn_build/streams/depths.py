@@ -59,15 +59,17 @@ def find_depths(
     given: Mapping[str, int] | None = None,
     *,
     exact: bool = False,
+    slack: float = SLACK,
     on_progress: Callable[[float], None] | None = None,
 ) -> FifoDepths:
-    """Finds the least depths for full speed less SLACK.
+    """Finds the least depths for full speed less a share of it.
 
     Args:
         graph: connected; its own depths do not matter.
         given: FIFO → depth that stays as it is, whatever that costs.
         exact: find every depth to the word. Otherwise those of bypasses alone are, and the others to the next size of
             memory, which costs as much and takes a third of the time. Either way no longer than EFFORT.
+        slack: share of the interval that may be lost; 0 for full speed.
         on_progress: called with the share of the FIFOs that are settled.
 
     Raises:
@@ -78,9 +80,9 @@ def find_depths(
     # What is given may cost speed; the others are to cost no more.
     frames, full = SEARCHED, _full_speed(graph, given) if given else endless
     while True:
-        search = _Search(graph, given, full, frames, exact, on_progress)
+        search = _Search(graph, given, full, _allowed(full, slack), frames, exact, on_progress)
         found = replace(search.result(), full_interval_cycles=endless)
-        if (found.run.interval_cycles or 0) <= _allowed(full) or frames > FRAMES:
+        if (found.run.interval_cycles or 0) <= _allowed(full, slack) or frames > FRAMES:
             return found
         frames += FRAMES
 
@@ -99,6 +101,7 @@ class _Search:
         graph: StreamGraph,
         given: Mapping[str, int],
         full: int,
+        period: int,
         frames: int,
         exact: bool,
         on_progress: Callable[[float], None] | None,
@@ -107,7 +110,7 @@ class _Search:
         self._bypasses = bypass_fifos(graph)
         self._exact = set(graph.fifos) if exact else self._bypasses
         self._runs, self._effort = 1, 0
-        self._period = _allowed(full)
+        self._period = period
         endless = _endless(graph, given).with_depths(dict(given))
         paced = simulate_streams(endless, max(frames, FRAMES), period=self._period)
         held = {name: words for name, words in paced.high_water.items() if name not in given}
@@ -207,9 +210,9 @@ class _Search:
         return run.frames == self._frames and run.interval_cycles is not None and run.interval_cycles <= self._period
 
 
-def _allowed(full: int) -> int:
+def _allowed(full: int, slack: float) -> int:
     """The longest interval in cycles that is accepted."""
-    return full + int(full * SLACK)
+    return full + int(full * slack)
 
 
 def _endless(graph: StreamGraph, given: Iterable[str]) -> StreamGraph:

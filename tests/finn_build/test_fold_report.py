@@ -78,3 +78,17 @@ def _converters_are_those_of_the_graph(hardware: dict[str, Any], connected: Mode
     (note,) = [note for note in hardware["notes"] if "width converter" in note]
     assert f"{sum(row['LUT'] for row in rows):,} LUTs" in note
     assert "\n" not in note
+
+
+def test_a_folding_for_another_chip_is_not_written_over_the_config_s(
+    copy: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = copy / "tiny.folding.json"
+    file.write_text("mine")
+    arguments = ["--untrained", "--out", str(copy / "build"), "--board", "KV260", "--write"]
+    assert run(["fold", str(copy / "tiny.toml"), *arguments]) == 2
+    told = capfd.readouterr().err.splitlines()
+    assert told[-1].startswith(
+        "finn-cam: --board KV260: expected xc7z020clg400-1, the config's, with --write, got xck26"
+    )
+    assert file.read_text() == "mine"

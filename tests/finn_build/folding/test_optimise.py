@@ -22,6 +22,7 @@ from finn_build.folding.evidence import (
     require_own_folding,
     write_evidence,
 )
+from finn_build.folding.facts import result
 from finn_build.folding.fold import DMAS, Target, chip_limit, fold, heuristic
 from finn_build.folding.optimise import cost_of_choice, fastest, limit, used
 from finn_build.folding.optimise import fits as within
@@ -233,3 +234,16 @@ def test_evidence_wants_a_file_and_the_own_weights(tmp_path: Path) -> None:
         require_own_folding(None, "net", untrained=False)
     with pytest.raises(UserError, match="--evidence: expected the config's own weights, got --untrained"):
         require_own_folding(tmp_path / "net.folding.json", "net", untrained=True)
+
+
+def test_nodes_and_what_is_between_them_add_up(found, target) -> None:
+    facts = result(found, None, target, 99.0)
+    assert 0 < facts["seconds"] < 20 < facts["total_seconds"]
+    for name in ("LUT", "FF", "BRAM18", "DSP"):
+        parts = [row[name] for row in (*facts["nodes"], *facts["between"])]
+        assert sum(parts) == pytest.approx(facts["resources"][name], abs=len(parts) / 2)
+    fifos, converters, dmas = facts["between"]
+    assert fifos["LUT"] > 0 < converters["LUT"]
+    assert converters["error"]["LUT"] > 0
+    assert dmas["LUT"] == round(DMAS.lut)
+    assert facts["resources_error"]["slices"] == facts["resources_error"]["LUT"]

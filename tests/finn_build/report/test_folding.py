@@ -25,11 +25,11 @@ def node(name: str, op: str, cycles: int, other: int, **more: object) -> dict[st
 def facts() -> dict[str, object]:
     whole = {"LUT": 30000, "FF": 22000, "BRAM18": 224, "DSP": 162, "slices": 10000}
     return {
-        "config": "a", "folding": {"MVAU_rtl_0": {"PE": 4}}, "seconds": 40.0,
+        "config": "a", "folding": {"MVAU_rtl_0": {"PE": 4}}, "seconds": 18.3, "total_seconds": 40.0,
         "part": "xc7z020clg400-1", "clock_mhz": 100.0, "fps": 1525.88, "cycles_per_image": 65536,
         "bottleneck": "MVAU_rtl_0", "resources": whole, "resources_error": {"LUT": 0.09, "FF": 0.08}, "share": 0.8,
         "budget": {key: int(0.8 * value) for key, value in DEVICE.items()}, "device": DEVICE,
-        "optimal": True, "gap": 0.0, "area_gap": 0.0, "search_seconds": 18.3, "limit_fps": 10767.74, "chip_fps": 2034.5,
+        "optimal": True, "gap": 0.0, "area_gap": 0.0, "limit_fps": 10767.74, "chip_fps": 2034.5,
         "wanted_fps": None, "with_fifos": None,
         "heuristic": {"fps": 508.63, "cycles_per_image": 196608, "resources": {**whole, "LUT": 24613}},
         "next_step": {"fps": 1808.45, "limited_by": ["DSP", "slices"]},
@@ -78,11 +78,15 @@ def test_both_foldings_the_proof_and_the_limits_are_shown(
 
 def test_a_gap_is_told_and_what_is_missing_is_left_out(report: Report, folder: Path, facts: dict[str, object]) -> None:
     facts |= {"optimal": False, "gap": 0.031, "heuristic": None, "next_step": None, "memories": [], "evidence": None}
-    facts |= {"wanted_fps": 500.0, "with_fifos": {"budget": 0.78, "resources": {"LUT": 31000}}}
+    facts |= {
+        "wanted_fps": 500.0,
+        "with_fifos": {"budget": 0.78, "fps": 1511.8, "cycles_per_image": 66146, "resources": {"LUT": 31000}},
+    }
     facts["nodes"] = [{**one, "heuristic": None} for one in facts["nodes"]]  # type: ignore[attr-defined]
     _, words = shown(report, folder, Folded.of(facts))
     assert "not complete: at most 3.1% fewer cycles are possible" in words
     assert "The smallest accelerator for 500 frames a second" in words
+    assert "FPS 1,526 1,512 LUT" in words
     assert "LUT 30,000 ±9% 31,000 42,560 53,200" in words
     assert "FINN's SetFolding" not in words.replace("&#39;", "'").split("Balance")[1]
     assert "next step up" not in words
