@@ -2,8 +2,10 @@
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from graph_helpers import PART, chain
 from hypothesis import given, settings
@@ -24,9 +26,10 @@ from finn_build.folding.evidence import (
 )
 from finn_build.folding.facts import result
 from finn_build.folding.fold import DMAS, Target, chip_limit, fold, heuristic
-from finn_build.folding.optimise import cost_of_choice, fastest, limit, used
+from finn_build.folding.optimise import cost_of_choice, fastest, limit, smallest, used
 from finn_build.folding.optimise import fits as within
-from finn_build.folding.problem import problem_of
+from finn_build.folding.problem import Problem, problem_of
+from finn_build.folding.program import most
 from finn_build.graph.fifos import connect, set_safe_depths
 from finn_build.graph.specialise import specialise
 from finn_build.nodes.variants import choose_rtl
@@ -247,3 +250,68 @@ def test_nodes_and_what_is_between_them_add_up(found, target) -> None:
     assert converters["error"]["LUT"] > 0
     assert dmas["LUT"] == round(DMAS.lut)
     assert facts["resources_error"]["slices"] == facts["resources_error"]["LUT"]
+
+
+def path_of(problem: Problem, first: int, last: int) -> Problem:
+    """The nodes from `first` to `last` by themselves, which have to be one behind the other."""
+
+    def moved(place: int | None) -> int | None:
+        return place - first if place is not None and first <= place <= last else None
+
+    links = [replace(link, source=moved(link.source), target=moved(link.target)) for link in problem.links]
+    links = [link for link in links if (link.source, link.target) != (None, None)]
+    ends = range(last - first + 1)
+    assert [(link.source, link.target) for link in links] == list(zip([None, *ends], [*ends, None], strict=True))
+    return Problem(problem.choices[first : last + 1], tuple(links), DMAS)
+
+
+def least_area_of_all(problem: Problem, cycles: int, room: np.ndarray, weights: np.ndarray) -> float | None:
+    """Of every folding of a path that is fast enough and fits: by hand, a node after the other, no solver."""
+
+    def amounts(cost: Cost) -> np.ndarray:
+        return np.array([cost.lut, cost.ff, cost.bram18, cost.dsp])
+
+    reached: dict[int | None, np.ndarray] = {None: amounts(problem.fixed)[None]}
+    for place, choice in enumerate(problem.choices):
+        after: dict[int | None, list[np.ndarray]] = {}
+        for option in (option for option in choice.options if option.cycles <= cycles):
+            for words, rows in reached.items():
+                link = problem.links[place]
+                if not link.equal or words in (None, option.lanes_in):
+                    between = link.cost(option.lanes_in if words is None else words, option.lanes_in)
+                    rows = rows + amounts(option.cost) + amounts(between)
+                    after.setdefault(option.lanes_out, []).append(rows[(rows <= room + 1e-6).all(axis=1)])
+        reached = {words: np.vstack(rows) for words, rows in after.items()}
+    last = problem.links[-1]
+    whole = [rows + amounts(last.cost(words or 0, words or 0)) for words, rows in reached.items()]
+    every = np.vstack(whole)
+    every = every[(every <= room + 1e-6).all(axis=1)]
+    return float((every @ weights).min()) if len(every) else None
+
+
+@pytest.mark.parametrize("share", [0.065, 0.07, 0.12])
+def test_the_optimum_is_that_of_all_foldings_tried_one_by_one(found, share: float) -> None:
+    path = path_of(found.problem, 9, 13)
+    target = Target(PART, 100.0, share)
+    amounts, whole = target.amounts, target.device
+    best = fastest(path, amounts, whole)
+    assert best is not None
+    assert best.optimal
+    room, weights = np.array(most(amounts)), np.array([area_of_one(name) for name in ("LUT", "FF", "BRAM18", "DSP")])
+    counts = sorted({option.cycles for choice in path.choices for option in choice.options})
+    faster = [count for count in counts if limit(path) <= count < best.cycles]
+    if faster:
+        assert least_area_of_all(path, faster[-1], room, weights) is None
+    least = least_area_of_all(path, best.cycles, room, weights)
+    assert least is not None
+    assert least <= area(best.cost) + 1e-9 <= least * AREA_SLACK
+    slower = smallest(path, counts[-1], amounts, whole)
+    assert slower is not None
+    every = least_area_of_all(path, counts[-1], room, weights)
+    assert every is not None
+    assert every <= area(slower.cost) + 1e-9 <= every * AREA_SLACK
+
+
+def area_of_one(name: str) -> float:
+    """Of one piece of a resource."""
+    return area(Cost(**{{"LUT": "lut", "FF": "ff", "BRAM18": "bram18", "DSP": "dsp"}[name]: 1.0}))
