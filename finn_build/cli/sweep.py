@@ -1,6 +1,7 @@
 """`finn-cam sweep`: what channels and bits bring, and what they cost."""
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +32,7 @@ def sweep(
     ] = None,
     study: Annotated[str | None, typer.Option(metavar="NAME", help="Its name there; the config's.")] = None,
     estimate: Annotated[bool, typer.Option("--estimate/--no-estimate", help="Estimate the hardware too.")] = True,
+    fps: Annotated[float | None, typer.Option(min=1, help="Frame rate to estimate for; CONFIG's, or 500.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N; auto takes a GPU where there is one.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.")] = 0,
     into: Annotated[Path | None, typer.Option("--into", metavar="FILE", help="Markdown file to put it into.")] = None,
@@ -50,6 +52,8 @@ def sweep(
     if against not in MEASURES:
         raise UserError("--against", f"one of {', '.join(MEASURES)}", repr(against), "correct it")
     space = Space(_numbers("--widths", widths, float), _numbers("--bits", bits, int), uniform)
+    if space.grid is not None:
+        trials = min(trials, math.prod(map(len, space.grid.values())))
     name = study or base.name
     folder = (out or default_build_folder()) / "sweeps" / base.name
     if into is not None and not into.is_file():
@@ -59,9 +63,10 @@ def sweep(
     def tell(complete: int, found: Figures) -> None:
         shape = f"{'/'.join(map(str, found.channels))} channels, {'/'.join(map(str, found.bits))} bit"
         cost = "" if found.fps is None else f", {found.BRAM18:g} BRAM18, {found.DSP:g} DSP, {found.fps:.0f} FPS"
+        cost += f"; no estimates: {found.unestimated}" * bool(found.unestimated)
         console.print(f"{complete:>3}/{trials} {shape}: {100 * found.accuracy:.2f} %, {found.macs:,} MACs{cost}")
 
-    wanted = Sweep(space, trials, epochs, images, against, storage, name, estimate, device, threads)  # type: ignore[arg-type]
+    wanted = Sweep(space, trials, epochs, images, against, storage, name, estimate, fps, device, threads)  # type: ignore[arg-type]
     outcome = sweep_config(base, data, folder, wanted, tell, into)
     if as_json:
         print(json.dumps(outcome))

@@ -13,7 +13,7 @@ from finn_build.config import Config
 from finn_build.errors import UserError
 from finn_build.pages import put_into
 from finn_build.sources import require_dataset
-from finn_build.sweep.space import Space, config_of, float_epochs_of, groups_of
+from finn_build.sweep.space import Space, config_of, float_epochs_of, fps_of, groups_of
 from finn_build.sweep.study import Measure, figures_of, open_storage, open_study, work
 from finn_build.sweep.trial import Figures, run_trial
 from finn_build.sweep.write import Told, page_of, write_plot, write_table
@@ -32,6 +32,7 @@ class Sweep:
         storage: of Optuna; None for SQLite in the folder.
         study: its name in the storage.
         estimate: whether hardware is estimated.
+        fps: frames a second to estimate it for; see `fps_of`.
         device, threads: see `finn-cam train`.
     """
 
@@ -43,6 +44,7 @@ class Sweep:
     storage: str | None
     study: str
     estimate: bool
+    fps: float | None
     device: str
     threads: int
 
@@ -86,6 +88,7 @@ def sweep_config(
     order = np.random.default_rng([base.train.seed]).permutation(len(whole))
     learnt = whole.subset(np.sort(order[: wanted.images or len(whole)]))
     held_out = min(base.train.held_out, len(learnt) // 5) or len(learnt) // 10
+    fps = fps_of(base, wanted.fps)
     about = {
         "config": base.name,
         "images": fingerprint(learnt.images, learnt.labels)[:16],
@@ -93,6 +96,7 @@ def sweep_config(
         "measure": wanted.measure,
         "widths": wanted.space.factors,
         "bits": wanted.space.bits,
+        **({"fps": fps} if wanted.estimate else {}),
         **({"uniform": True} if wanted.space.uniform else {}),
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -101,18 +105,18 @@ def sweep_config(
 
     def run(trial: optuna.Trial) -> Figures:
         channels, bits = wanted.space.choose(trial, base)
-        config = config_of(base, channels, bits, wanted.epochs, held_out)
+        config = config_of(base, channels, bits, wanted.epochs, held_out, fps)
         # By recipe and images too: a study of other epochs may use the same folder.
         identity = identities(config.model, config.train, learnt)[0][:12]
-        name = (
-            f"{'-'.join(map(str, channels))}_{'-'.join(map(str, bits))}_{identity}{'' if wanted.estimate else '_bare'}"
-        )
+        hardware = f"{config.folding.fps:g}fps" if wanted.estimate else "bare"
+        name = "_".join(["-".join(map(str, channels)), "-".join(map(str, bits)), identity, hardware])
         return run_trial(config, learnt, folder / "trials" / name, folder / "float", device, wanted.estimate)
 
     work(study, storage, base.train.seed, wanted.trials, wanted.measure, wanted.space.grid, run, tell)
     found = figures_of(study)
     write_table(found, folder / "sweep.csv")
-    told = Told(base.name, float_epochs_of(base, wanted.epochs), wanted.epochs, len(learnt) - held_out, held_out)
+    epochs = (float_epochs_of(base, wanted.epochs), wanted.epochs)
+    told = Told(base.name, *epochs, len(learnt) - held_out, held_out, fps)
     write_plot(found, told, folder / "sweep.png")
     if into is not None:
         put_into(into, "sweep", base.name, page_of(found, told, f"{base.name}-sweep.png"))

@@ -12,6 +12,9 @@ from models.spec import Groups, TrainSpec
 FLOAT_EPOCHS = 2
 """Float epochs for each quantised one, where the base config has a float phase."""
 
+FPS = 500.0
+"""Frames a second that hardware is estimated for, where neither the user nor the base config says."""
+
 
 @dataclass(frozen=True)
 class Space:
@@ -65,8 +68,21 @@ def float_epochs_of(base: Config, epochs: int) -> int:
     return FLOAT_EPOCHS * epochs if base.train.float_epochs else 0
 
 
-def config_of(base: Config, channels: list[int], bits: list[int], epochs: int, held_out: int) -> Config:
-    """A trial's config: the base with other groups and a short schedule; stem and classifier as the base has them."""
+def fps_of(base: Config, wanted: float | None) -> float:
+    """Frames a second to fold trials for: `wanted`, or the base's, or FPS where it has a file, which fits it alone."""
+    return wanted or base.folding.target_fps or FPS
+
+
+def config_of(base: Config, channels: list[int], bits: list[int], epochs: int, held_out: int, fps: float) -> Config:
+    """A trial's config: the base with other groups and a short schedule; stem and classifier as the base has them.
+
+    Args:
+        base: the config to start from.
+        channels, bits: of each group.
+        epochs: quantised ones.
+        held_out: images to judge by.
+        fps: frames a second to fold for, in place of a folding file.
+    """
     groups = groups_of(base).model_copy(
         update={"channels": channels, "weight_bit_widths": bits, "act_bit_widths": bits}
     )
@@ -83,6 +99,7 @@ def config_of(base: Config, channels: list[int], bits: list[int], epochs: int, h
     )
     # Checked anew, and a copy is not.
     TrainSpec.model_validate(recipe.model_dump())
+    folding = base.folding.model_copy(update={"file": None, "target_fps": fps})
     return base.model_copy(
-        update={"model": base.model.model_copy(update={"groups": groups}), "train": recipe},
+        update={"model": base.model.model_copy(update={"groups": groups}), "train": recipe, "folding": folding},
     )

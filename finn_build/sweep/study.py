@@ -1,6 +1,5 @@
 """The study: Optuna chooses, remembers, and lets many processes work on it; no scheduler of this project's own."""
 
-import math
 import time
 import warnings
 from collections.abc import Callable
@@ -92,7 +91,7 @@ def work(
         seed: of the sampler.
         trials: how many are wanted in all.
         measure: what is to be little while the accuracy is to be high.
-        grid: of values to try each once; None where the sampler is to look for good ones.
+        grid: of values, each tried once, `trials` at most; None where the sampler is to look for good ones.
         run: trains and measures what a trial's sampler chose.
         tell: told of each trial that this process completed, and how many there are then.
     """
@@ -108,7 +107,6 @@ def work(
 
     if grid is not None:
         study.sampler = optuna.samplers.GridSampler(grid, seed=seed)
-        trials = min(trials, math.prod(map(len, grid.values())))
     # Without heartbeats one cannot tell a running trial from a dead one.
     counted = (TrialState.RUNNING,) if isinstance(storage, optuna.storages.RDBStorage) else ()
     while (complete := len(_in(study, TrialState.COMPLETE))) < trials:

@@ -27,10 +27,11 @@ class Figures:
         channels, bits: of each group.
         accuracy: on the held-out images, quantised; a fraction.
         weights, weight_bits, macs, bit_operations: see `models.size`.
-        LUT, BRAM18, DSP: estimates for the base config's frame rate; None where they were not made.
+        LUT, BRAM18, DSP: estimates for the sweep's frame rate; None where they were not made.
         fps: frames a second by the same estimates.
         fits: whether the budget holds.
         seconds: of training.
+        unestimated: why there are no estimates, in one line; empty where there are, or none were wanted.
     """
 
     channels: list[int]
@@ -46,6 +47,7 @@ class Figures:
     fps: float | None
     fits: bool | None
     seconds: float
+    unestimated: str = ""
 
 
 class _Silent:
@@ -88,7 +90,7 @@ def _found(config: Config, data: Dataset, folder: Path, shared: Path, device: st
     if result.held_out_quantised is None or config.model.groups is None:
         raise UserError("[train] held_out", "images to judge by", "0", "hold some out")
     size = size_of(config.model, config.input.size, config.data.classes)
-    cost = _estimate(config, folder / "build") if estimate else {}
+    cost, reason = _estimate(config, folder / "build") if estimate else ({}, "")
     found = Figures(
         channels=config.model.groups.channels,
         bits=config.model.groups.weight_bit_widths or [],
@@ -100,20 +102,21 @@ def _found(config: Config, data: Dataset, folder: Path, shared: Path, device: st
         fps=cost.get("fps"),
         fits=None if not cost else not cost["misses"],
         seconds=round(result.seconds, 1),
+        unestimated=reason,
     )
     write_atomically(done, json.dumps(asdict(found)) + "\n")
     shutil.rmtree(folder / "build", ignore_errors=True)
     return found
 
 
-def _estimate(config: Config, out: Path) -> dict[str, float]:
-    """Resources, frames a second, and how many budgets are missed; nothing for what FINN cannot fold."""
+def _estimate(config: Config, out: Path) -> tuple[dict[str, float], str]:
+    """Resources, frames a second, and how many budgets are missed; or why there are none, of what FINN cannot fold."""
     try:
         options = BuildOptions(until="specialise", out=out, untrained=True, report=False)
         hardware = build_all(config, options, _Silent()).report.hardware
-    except (UserError, CheckFailed):
-        return {}
+    except (UserError, CheckFailed) as error:
+        return {}, str(error)
     if hardware is None:
-        return {}
+        return {}, "the build ended before its estimates"
     amounts = {name: amount for name, amount in hardware.resources.items() if amount is not None}
-    return {**amounts, "fps": hardware.fps, "misses": len(hardware.misses)}
+    return {**amounts, "fps": hardware.fps, "misses": len(hardware.misses)}, ""

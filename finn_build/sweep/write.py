@@ -23,13 +23,14 @@ COLUMNS = ("channels", "bits", "accuracy", "weights", "weight_bits", "macs", "bi
 
 @dataclass(frozen=True)
 class Told:
-    """What a reader has to know of a sweep: whose networks, epochs, and images learnt from and held out."""
+    """What a reader has to know of a sweep: whose networks, epochs, images learnt from and held out, frame rate."""
 
     config: str
     float_epochs: int
     epochs: int
     images: int
     held_out: int
+    fps: float
 
     def sentence(self, figures: Sequence[Figures]) -> str:
         """How each was trained, and which differences mean nothing."""
@@ -38,7 +39,8 @@ class Told:
         points = 100 * chance(best, self.held_out)
         return (
             f"{epochs} epochs on {self.images:,} images each, {self.held_out:,} others to judge by: "
-            f"differences below {points:.1f} points may be chance"
+            f"differences below {points:.1f} points may be chance; "
+            f"resources as FINN folds for {self.fps:,.0f} FPS"
         )
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from finn_build.cli.app import run
 from finn_build.config import load_config
-from finn_build.sweep.space import config_of
+from finn_build.sweep.space import config_of, fps_of
 from finn_build.sweep.trial import Figures, run_trial
 from finn_build.sweep.write import COSTS, pareto, write_table
 from models.datasets.load import load_dataset
@@ -79,7 +79,7 @@ def test_a_sweep_is_written_resumed_and_of_one_space(base: Path, capfd: pytest.C
         assert set(one["channels"]) <= {4, 8, 16}
         assert set(one["bits"]) <= {3, 4}
         assert 0 <= one["accuracy"] <= 1
-        spec = config_of(load_config(str(base)), one["channels"], one["bits"], 1, 6).model
+        spec = config_of(load_config(str(base)), one["channels"], one["bits"], 1, 6, 1000).model
         assert one["macs"] == size_of(spec, 8, 2).macs
     assert Path(first["plot"]).read_bytes().startswith(b"\x89PNG")
     assert run(arguments(base, 4)) == 0
@@ -111,7 +111,7 @@ def test_a_uniform_sweep_tries_each_pair_once_and_lands_on_a_page(
     assert sum(line.startswith(("| 4/8 |", "| 8/16 |")) for line in text.splitlines()) == 4
     assert (page.with_name("base-sweep.png")).read_bytes().startswith(b"\x89PNG")
     assert run(given) == 0
-    assert "/99 " not in capfd.readouterr().err, "what is complete is not done again"
+    assert "/4 " not in capfd.readouterr().err, "what is complete is not done again"
     assert page.read_text() == text
     # Another study in the same folder, of other trainings: what the first one found is not taken for its own.
     more = json.loads(sweep_json(capfd, [*given, "--study", "longer", "--epochs", "2"]))["trials"]
@@ -127,7 +127,12 @@ def sweep_json(capfd: pytest.CaptureFixture[str], given: list[str]) -> str:
 
 @pytest.mark.verify
 def test_groups_of_other_bits_are_estimated(base: Path) -> None:
-    config = config_of(load_config(str(base)), [4, 16], [3, 5], 1, 8)
+    assert fps_of(load_config(str(base)), None) == 1000
+    # A folding file fits its own network alone, and is not used.
+    (base.parent / "own.json").write_text("{}")
+    base.write_text(base.read_text().replace("target_fps = 1000.0", 'file = "own.json"'))
+    assert fps_of(load_config(str(base)), None) == 500
+    config = config_of(load_config(str(base)), [4, 16], [3, 5], 1, 8, 1000)
     data = load_dataset("folder", base.parent / "pictures", "train", 8, 2)
     folder = base.parent / "trial"
     found = run_trial(config, data, folder, base.parent / "float", "cpu", True)
