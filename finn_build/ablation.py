@@ -23,7 +23,7 @@ INGREDIENTS: dict[str, dict[str, Any]] = {
     "no augmentation": {"augment": []},
     "quantised from the first step": {"float_epochs": 0},
     "scales as calibrated, not learnt": {"scale_learning_rate": 0.0},
-    "and a last third of the quantised epochs with scales and statistics frozen": {"freeze_epochs": FROZEN},
+    "and scales and statistics frozen in the last third": {"freeze_epochs": FROZEN},
     "and distillation 0.5 from its float phase": {"distillation": 0.5},
     "and label smoothing 0.05": {"label_smoothing": 0.05},
     "cosine instead of one-cycle": {"schedule": "cosine"},

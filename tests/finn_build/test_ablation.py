@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from finn_build.ablation import BASE, INGREDIENTS, Row, ablate, recipe_of, table_of
+from finn_build.cli.app import run
 from finn_build.config import load_config
 from finn_build.errors import UserError
 from finn_build.pages import put_into
@@ -77,6 +78,13 @@ def test_a_row_is_kept_by_its_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyP
     third, count = rows()
     assert count == 3
     assert third[1] == replace(first[1], name="and a little mixup")
+    page = tmp_path / "results.md"
+    page.write_text("# Results\n")
+    given = ["ablate", str(tmp_path / "base.toml"), "--epochs", "9", "--images", "30", "--threads", "1"]
+    assert run([*given, "--out", str(tmp_path / "build"), "--into", str(page)]) == 0
+    assert "`base`, 9 epochs on 24 images of folder each:" in page.read_text()
+    assert "| and a little mixup |" in page.read_text()
+    assert run([*given, "--into", str(tmp_path / "absent.md")]) == 2
 
 
 def test_the_table_says_what_may_be_chance(tmp_path: Path) -> None:
