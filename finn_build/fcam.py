@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +39,23 @@ def checkpoint_of(config: Config) -> Path:
     return path
 
 
+def decoders_of(config: Config) -> Path:
+    """The F-CAM decoders beside a config's checkpoint.
+
+    Raises:
+        UserError: its network is an ONNX file, or has no checkpoint or no decoders yet.
+    """
+    from models.fcam.checkpoint import decoders_path
+
+    path = decoders_path(checkpoint_of(config))
+    if not path.is_file():
+        remedy = f"train them first: finn-cam fcam {config.name}"
+        raise UserError(f"{config.name}: F-CAM decoders", "a file", f"no {path}", remedy)
+    return path
+
+
 def train_fcam(
-    config: Config, data: Path | None, folder: Path, threads: int, epochs: int | None, tell: Tell
+    config: Config, data: Path | None, folder: Path, threads: int, changed: dict[str, Any], tell: Tell
 ) -> dict[str, Any]:
     """Trains both decoders on a config's training images, from image labels alone, or goes on where a run was stopped.
 
@@ -48,7 +64,7 @@ def train_fcam(
         data: the folder of the data set that the user names.
         folder: where the state goes.
         threads: CPU threads; 0 for all.
-        epochs: None for the recipe's.
+        changed: fields of `models.fcam.train.Recipe` that are not to have their default: epochs, seeds_from, centre.
         tell: see `Tell`.
 
     Returns:
@@ -75,7 +91,7 @@ def train_fcam(
     network, _ = load_checkpoint(weights, config.model, config.data.classes)
     learnt = load_dataset(config.data.dataset, root, "train", config.input.size, config.data.classes)
     require_same_order(str(root), config.data.labels, learnt.names)
-    recipe = Recipe() if epochs is None else Recipe(epochs=epochs)
+    recipe = replace(Recipe(), **changed)
 
     def on_progress(now: Progress) -> None:
         done = (now.epoch + now.step / now.steps) / now.epochs
@@ -134,8 +150,8 @@ def _kept_maps(
     found = []
     for start in range(0, len(data), BATCH):
         part = slice(start, start + BATCH)
-        maps, _ = map_batch(network, data.images[part], data.labels[part], Arithmetic.TRAINING, method)
-        found.append(maps.astype(np.float32))
+        maps, _ = map_batch(network, data.images[part], data.labels[part], Arithmetic.TRAINING, [method])
+        found.append(maps[method].astype(np.float32))
         progress(min(1.0, (start + BATCH) / len(data)))
     cams = np.concatenate(found)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """What a network's F-CAM decoders answer, on the features of the quantised network or on the integer graph's tap."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor
 from cam_postproc.reference import normalise_float64
 from models.evaluate import to_input
 from models.fcam.checkpoint import load_decoders
-from models.fcam.decoder import Decoder, Kind
+from models.fcam.decoder import KINDS, Decoder, Kind
 from models.fcam.features import Features, features_of
 from models.network import QuantResNet
 
@@ -37,19 +38,21 @@ class FcamMaps:
         self._network = network
         self._decoders, _ = load_decoders(path, network)
 
-    def of_images(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-        """Maps of every decoder on the quantised network's own features: float [N, S, S] within 0 to 255, by method.
+    def of_images(self, images: NDArray[np.uint8], kinds: Collection[Kind] = KINDS) -> dict[str, NDArray[np.float32]]:
+        """Maps of the decoders on the quantised network's own features: float [N, S, S] within 0 to 255, by method.
 
         Args:
             images: uint8 NHWC [N, S, S, 3].
+            kinds: which decoders, of those that there are.
         """
         frozen = features_of(self._network)
-        found: dict[str, list[NDArray[np.float32]]] = {FCAM[kind]: [] for kind in self._decoders}
+        chosen = {kind: decoder for kind, decoder in self._decoders.items() if kind in kinds}
+        found: dict[str, list[NDArray[np.float32]]] = {FCAM[kind]: [] for kind in chosen}
         with torch.inference_mode():
             for start in range(0, len(images), BATCH):
                 x = to_input(images[start : start + BATCH])
                 features = frozen(x)
-                for kind, decoder in self._decoders.items():
+                for kind, decoder in chosen.items():
                     found[FCAM[kind]].append(_levels(decoder, x, features))
         return {method: np.concatenate(parts) for method, parts in found.items()}
 

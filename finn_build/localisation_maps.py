@@ -25,7 +25,8 @@ from finn_build.localisation_data import Boxed
 from models.checkpoint import load_checkpoint
 from models.network import Arithmetic, QuantResNet
 
-BATCH = 64
+BATCH = 16
+"""Gradients of more images than this keep more activations than a cache holds."""
 
 FormName = tuple[str, str]
 """Executor and method."""
@@ -81,28 +82,29 @@ class Forms:
             CheckFailed: a packet's logits are not the integer graph's, or the C++ answers otherwise than the numpy
                 model.
         """
-        found: dict[FormName, Heat] = {}
-        jobs: list[tuple[str, QuantResNet, Arithmetic, str]] = []
-        network = self._network
-        if network is not None:
-            forms = (("float", Arithmetic.FLOAT), ("quantised", Arithmetic.TRAINING))
-            jobs = [(name, network, arithmetic, method) for name, arithmetic in forms for method in self._methods]
-        for number, (name, source, arithmetic, method) in enumerate(jobs):
-            found[name, method] = self._software(boxed, source, arithmetic, method)
-            progress((number + 1) / (len(jobs) + 2))
+        found = {} if self._network is None else self._software(boxed, self._network, progress)
         if self._fcam is not None:
             for method, maps in self._fcam.of_images(boxed.images).items():
                 found["quantised", method] = Heat(maps, found["quantised", "cam"].logits)
         return {**found, **self.hardware(boxed)}
 
-    def _software(self, boxed: Boxed, network: QuantResNet, arithmetic: Arithmetic, method: str) -> Heat:
-        maps, logits = [], []
-        for start in range(0, len(boxed), BATCH):
-            part = slice(start, start + BATCH)
-            answer = map_batch(network, boxed.images[part], boxed.labels[part], arithmetic, method)
-            maps.append(heatmap_float64(self._spec, answer[0]))
-            logits.append(answer[1])
-        return Heat(np.concatenate(maps), np.concatenate(logits))
+    def _software(self, boxed: Boxed, network: QuantResNet, progress: Callable[[float], None]) -> dict[FormName, Heat]:
+        """The heatmaps of the network, with its quantisers off and as it was trained."""
+        found: dict[FormName, Heat] = {}
+        forms = {"float": Arithmetic.FLOAT, "quantised": Arithmetic.TRAINING}
+        for number, (name, arithmetic) in enumerate(forms.items()):
+            parts: dict[str, list[NDArray[Any]]] = {method: [] for method in self._methods}
+            logits = []
+            for start in range(0, len(boxed), BATCH):
+                part = slice(start, start + BATCH)
+                maps, own = map_batch(network, boxed.images[part], boxed.labels[part], arithmetic, self._methods)
+                for method in self._methods:
+                    parts[method].append(heatmap_float64(self._spec, maps[method]))
+                logits.append(own)
+                progress((number + min(1.0, (start + BATCH) / len(boxed))) / (len(forms) + 1))
+            whole = np.concatenate(logits)
+            found |= {(name, method): Heat(np.concatenate(own_maps), whole) for method, own_maps in parts.items()}
+        return found
 
     def hardware(self, boxed: Boxed) -> dict[FormName, Heat]:
         """The heatmaps of the integer graph with the block's numpy model and with its C++, and of the tap's decoder.

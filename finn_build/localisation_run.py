@@ -10,6 +10,7 @@ import numpy as np
 from cam_postproc.metrics.boxes import BoxIous
 from finn_build.config import Config
 from finn_build.errors import UserError
+from finn_build.fcam import decoders_of
 from finn_build.fcam_maps import FCAM
 from finn_build.localisation import box_kernel
 from finn_build.localisation_data import Boxed, load_boxed
@@ -56,10 +57,7 @@ def find_decoders(config: Config, named: Sequence[str]) -> Path | None:
     path = None if config.model.checkpoint is None else decoders_path(config.model.checkpoint)
     if path is not None and path.is_file():
         return path
-    if "fcam" in named:
-        remedy = f"train them first: finn-cam fcam {config.name}"
-        raise UserError("--method fcam", "F-CAM decoders", f"no {path}", remedy)
-    return None
+    return decoders_of(config) if "fcam" in named else None
 
 
 def load_sets(config: Config, root: Path, metadata: Path | None = None) -> tuple[Boxed, Boxed | None]:

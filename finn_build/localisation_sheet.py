@@ -86,7 +86,7 @@ def _tile(
         found = np.array([scale_box(box, heatmap.shape, protocol)], np.int64)
         overlap = float(intersection_over_union(found, truth).max())
         box = scale_box(box, heatmap.shape, size)
-    marks = Marks(f"{label} · IoU {overlap:.2f}", None, box)
+    marks = Marks(f"IoU {overlap:.2f} · {label}", None, box)
     canvas = Image.fromarray(draw_overlay(picture, heatmap, marks, shortest_side=SIDE))
     factor = canvas.width / size[1]
     draw = ImageDraw.Draw(canvas)

@@ -24,6 +24,9 @@ def read_picture(path: Path) -> Picture:
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        # A pipe would be waited for, and has nothing left when the picture is drawn.
+        raise UserError(str(path), "a picture file", "a pipe or a device", "save the picture first")
     try:
         with warnings.catch_warnings():
             # Pillow's warnings say the same as the errors below, or concern what does not show.
@@ -67,7 +70,7 @@ def find_pictures(arguments: Sequence[str]) -> list[Path]:
     for argument in arguments:
         path = Path(argument)
         if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in PICTURE_SUFFIXES)
+            inside = sorted(p for p in path.iterdir() if p.is_file() and _is_picture(p))
             if not inside:
                 raise UserError(argument, "a folder with pictures", "none in it", "give another folder")
             found.extend(inside)
@@ -80,6 +83,11 @@ def find_pictures(arguments: Sequence[str]) -> list[Path]:
                 raise UserError(argument, "a pattern that files match", "none", "correct the pattern")
             found.extend(files)
     return list(dict.fromkeys(found))
+
+
+def _is_picture(path: Path) -> bool:
+    """By its name: no hidden one, as `._1.jpg` beside a Mac's files."""
+    return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
 
 
 def photograph(camera: int, frames: int) -> list[Picture]:

@@ -49,6 +49,9 @@ def write_results(
         The overlays' file names. Pictures of equal names get a number.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob("contact_sheet-*.png"):
+        # Of an earlier run with more pictures; whatever else lies there stays.
+        stale.unlink()
     stems = _stems([answer.picture for answer in answers])
     tiles: list[Pixels] = []
     for number, (stem, answer) in enumerate(zip(stems, answers, strict=True)):
@@ -93,14 +96,15 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _stems(names: Sequence[str]) -> list[str]:
+    """Names that differ in more than case, which not every file system tells apart."""
     stems: list[str] = []
     taken: set[str] = set()
     for name in names:
         stem, number = Path(name).stem, 2
-        while stem in taken:
+        while stem.casefold() in taken:
             stem = f"{Path(name).stem}-{number}"
             number += 1
-        taken.add(stem)
+        taken.add(stem.casefold())
         stems.append(stem)
     return stems
 

@@ -169,10 +169,10 @@ def safe_path(folder: Path, name: str) -> Path:
     """folder / name, if that stays inside the folder.
 
     Raises:
-        CamError: an absolute name, or one that climbs out.
+        CamError: an absolute name, one that climbs out, or one that no file can have.
     """
     path = folder / name
-    if Path(name).is_absolute() or not path.resolve().is_relative_to(folder.resolve()):
+    if "\0" in name or Path(name).is_absolute() or not path.resolve().is_relative_to(folder.resolve()):
         raise CamError("file name", f"a path inside {folder}", repr(name), "check the metadata")
     return path
 
@@ -187,7 +187,8 @@ def _read_binary(path: Path, size: int) -> npt.NDArray[np.bool_]:
 
 def _lines(path: Path, counts: tuple[int, ...], separator: str = ",") -> Iterator[list[str]]:
     try:
-        text = path.read_text(encoding="utf-8")
+        # Editors on Windows put a byte order mark first.
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         got = getattr(error, "strerror", None) or "no UTF-8 text"
         raise CamError(str(path), "a text file", got, "check the metadata's folder") from None

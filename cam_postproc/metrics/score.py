@@ -21,7 +21,8 @@ from cam_postproc.metrics.pixels import PixelScores
 class ScoreFolder(Sequence[Float64]):
     """Score maps <folder>/<image id>.npy (or with the image's suffix replaced), each loaded when asked for.
 
-    A map of the protocol's size within 0 to 1 is taken as it is; any other is resized and min-maxed first.
+    A map of the protocol's size within 0 to 1 is taken as it is, so that a constant one above 0 is a box around the
+    whole image, as the evaluator has it; any other is resized and min-maxed first, and a constant one finds nothing.
 
     Args:
         folder: of the maps.

@@ -115,9 +115,13 @@ def _localize(options: Any) -> int:
     folder = Path(options.out)
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
-    for number, (path, answer) in enumerate(found):
-        names = [other.stem for other, _ in found[:number]]
-        stem = path.stem if path.stem not in names else f"{path.stem}-{number + 1}"
+    taken: set[str] = set()
+    for path, answer in found:
+        stem, number = path.stem, 2
+        # As on the host: no picture's files replace another's, not even where case does not count.
+        while stem.casefold() in taken:
+            stem, number = f"{path.stem}-{number}", number + 1
+        taken.add(stem.casefold())
         (folder / f"{stem}_overlay.png").write_bytes(png(draw(read_picture(path), answer)))
         np.save(folder / f"{stem}_heatmap.npy", answer.heatmap, allow_pickle=False)
         rows.append({**answer.row(str(path)), "overlay": f"{stem}_overlay.png", "heatmap": f"{stem}_heatmap.npy"})

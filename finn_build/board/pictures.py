@@ -63,8 +63,9 @@ def as_rgb(image: Any) -> UInt8:
     """A Pillow image of any mode as uint8 [H, W, 3]: grey repeated, 16 bits scaled, transparency on white."""
     if image.mode.startswith("I") or image.mode == "F":
         # 16-bit and floating grey: scaled to what the file uses, since convert() would clip it to white.
-        values = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if values.max(initial=0.0) > 255 else 255.0
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
+        most = values.max(initial=0.0)
+        top = 65535.0 if most > 255 else 1.0 if image.mode == "F" and most <= 1 else 255.0
         grey = np.clip(np.rint(values * (255.0 / top)), 0, 255).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
@@ -86,7 +87,9 @@ def find_pictures(names: list[str]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in SUFFIXES)
+        # No hidden ones, as `._1.jpg` beside a Mac's files.
+        named = (p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+        inside = sorted(p for p in named if p.is_file())
         if not inside:
             raise Refused(f"{name}: expected a folder with pictures, got none in it; give another")
         found.extend(inside)

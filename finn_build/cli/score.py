@@ -23,7 +23,12 @@ def score(
     step: Annotated[float, typer.Option("--step", help="Between the thresholds from 0 to 1.")] = 0.001,
     as_json: JsonOption = False,
 ) -> int:
-    """Score maps against annotated boxes (MaxBoxAcc, MaxBoxAccV2) or masks (PxAP), as the field's evaluator does."""
+    """Score maps against annotated boxes (MaxBoxAcc, MaxBoxAccV2) or masks (PxAP), as the field's evaluator does.
+
+    Maps of 224×224 within 0 to 1 are taken as they are, as the evaluator takes them: a constant one above 0 is a box
+    around the whole image. Any other map is resized and min-maxed, and finds nothing if it is constant. A map with a
+    NaN or an infinity finds nothing.
+    """
     if not 0 < iou <= 1:
         raise UserError("--iou", "a fraction above 0, at most 1", repr(iou), "0.5 is the protocol's")
     if not LEAST_STEP <= step <= 1:

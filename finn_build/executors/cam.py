@@ -40,7 +40,11 @@ class PacketExecutor:
     def run(self, images: Images) -> dict[str, NDArray[np.uint8]]:
         """Computes `packet` (uint8 [N, L]) and `tap` (uint8 NHWC)."""
         tap = self._graph.run(images)["tap"].astype(np.uint8)
+        return {"tap": tap, "packet": self.packets_of(tap)}
+
+    def packets_of(self, tap: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The CAM block's packets, uint8 [N, L], of taps, uint8 NHWC."""
         if self._csim is not None:
             self._csim.reset()
-            return {"tap": tap, "packet": np.asarray(self._csim.run(tap)["packet"], np.uint8)}
-        return {"tap": tap, "packet": run_cam(self._spec, tap, self._head.fc_weight, self._head.bias).packet}
+            return np.asarray(self._csim.run(tap)["packet"], np.uint8)
+        return run_cam(self._spec, tap, self._head.fc_weight, self._head.bias).packet

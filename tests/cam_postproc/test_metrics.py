@@ -312,10 +312,18 @@ def test_broken_metadata_is_one_line(tmp_path, name, text, expected):
     assert "\n" not in str(caught.value)
 
 
+def test_metadata_from_windows_is_read(tmp_path):
+    metadata = write_metadata(tmp_path / "meta")
+    unix = read_wsol_metadata(metadata)
+    for path in metadata.iterdir():
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert read_wsol_metadata(metadata) == unix
+
+
 def test_score_maps_cannot_run_code_or_climb_out(tmp_path):
     (tmp_path / "in").mkdir()
     np.save(tmp_path / "out.npy", np.zeros((2, 2)))
-    for image_id in ("../out", str(tmp_path / "out")):
+    for image_id in ("../out", str(tmp_path / "out"), "no\0name"):
         with pytest.raises(CamError, match="a path inside"):
             read_score_map(tmp_path / "in", image_id)
     np.save(tmp_path / "in" / "object.npy", np.array([{}], dtype=object), allow_pickle=True)

@@ -13,6 +13,7 @@ from PIL import Image
 from cam_postproc.metrics.annotations import Annotation, read_tiny_imagenet
 from finn_build.cli.app import run
 from finn_build.config import load_config
+from finn_build.errors import UserError
 from models.checkpoint import CheckpointFacts, save_checkpoint
 from models.network import build_network, initialise_untrained
 
@@ -187,6 +188,11 @@ def test_a_constant_map_has_neither_peak_nor_box(place: Path, tmp_path: Path) ->
     assert told[-1] == 1.0
     assert (tmp_path / "new" / "out" / "contact_sheet-2.png").is_file()
     assert ",b,0.8,,,,,,,black_overlay.png," in (tmp_path / "new" / "out" / "results.csv").read_text()
+    # A shorter run leaves no page of the longer one, and names differ by more than case.
+    page = tmp_path / "new" / "out"
+    other = answer(Seen("Black.png", black.size, seen.pixels), scores, np.zeros((4, 4), np.uint8), ["a", "b"], 0.5)
+    assert write_results(page, [found, other], lambda n: black, told.append)[1] == "Black-2_overlay.png"
+    assert not (page / "contact_sheet-2.png").exists()
     # A saturated map is as large as its picture.
     full = answer(seen, scores, np.full((4, 4), 255, np.uint8), ["a", "b"], 0.5)
     assert (full.peak, full.box) == ((1, 0), (0, 0, 8, 4))
@@ -284,6 +290,99 @@ def test_decoders_are_trained_scored_and_refused_on_other_weights(
     compared = [(gap["of"], gap["method"], gap["against"], gap["against_method"]) for gap in found["differences"]]
     assert ("integer", "fcam-tap", "integer", "cam") in compared
     assert [sheet["method"] for sheet in found["sheets"]] == ["cam", "fcam-skips", "fcam-tap"]
+
+
+def test_a_decoders_map_is_drawn_from_pictures_and_taps(
+    place: Path, built: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from finn_build.executors.cam import PacketExecutor
+    from finn_build.fcam_maps import FcamMaps
+    from finn_build.head import read_head
+    from finn_build.localise import network_input
+    from finn_build.localise_pictures import find_pictures, read_picture
+    from finn_build.localise_run import read_taps
+    from models.checkpoint import load_checkpoint
+    from models.fcam.checkpoint import load_decoders
+
+    for name in ("small.toml", "small.safetensors"):
+        (tmp_path / name).write_bytes((place / name).read_bytes())
+    named, pictures = str(tmp_path / "small.toml"), str(place / "data" / "val" / "images")
+
+    def told(out: str, *more: str) -> list[dict[str, object]]:
+        common = ["localize", pictures, "--config", named, "--build", str(place / "build"), "--json"]
+        code = run([*common, "--out", str(tmp_path / out), *more])
+        said = capfd.readouterr()
+        assert code in (0, 2)
+        rows: list[dict[str, object]] = json.loads(said.out) if code == 0 else [{"error": said.err}]
+        return rows
+
+    assert "train them first: finn-cam fcam small" in str(told("none", "--method", "fcam-tap"))
+    assert not (tmp_path / "none").exists()
+    learn = ["fcam", named, "--data", str(place / "data"), "--out", str(tmp_path / "state"), "--epochs", "1"]
+    assert run([*learn, "--seeds", "gradcam"]) == 2
+    assert "--seeds: expected one of cam, layercam, layercam-fused, got 'gradcam'" in capfd.readouterr().err
+    assert run([*learn, "--centre", "-1"]) == 2
+    assert "--centre: expected 0 to 10, got -1.0" in capfd.readouterr().err
+    # The paper's own seeds.
+    assert run([*learn, "--seeds", "cam", "--centre", "0", "--threads", "1"]) == 0
+    capfd.readouterr()
+    config, head = load_config(named), read_head(built / "streamline" / "head.npz")
+    images = network_input([read_picture(path) for path in find_pictures([pictures])], config.input.size)
+    spec = head.cam_spec(config.cam_output, config.cam.sampling)
+    executor = PacketExecutor(built / "streamline" / "model.onnx", head, spec, "integer", tmp_path)
+    taps = executor.run(images)["tap"]
+    np.save(tmp_path / "taps.npy", taps)
+
+    plain = told("plain")
+    found = told("integer", "--method", "fcam-tap")
+    assert found == told("csim", "--method", "fcam-tap", "--executor", "csim")
+    assert found == told("sent", "--method", "fcam-tap", "--taps", str(tmp_path / "taps.npy"))
+    assert plain == told("plain", "--taps", str(tmp_path / "taps.npy"))
+    for path in (tmp_path / "integer").iterdir():
+        for other in ("csim", "sent"):
+            assert path.read_bytes() == (tmp_path / other / path.name).read_bytes(), path.name
+    # Class and score are the accelerator's; map, peak and box the decoder's.
+    same = [[(row["class"], row["score"]) for row in rows] for rows in (plain, found)]
+    assert same[0] == same[1]
+    network, _ = load_checkpoint(built / "model" / "network.safetensors", config.model, config.data.classes)
+    recipe = load_decoders(tmp_path / "small.fcam.safetensors", network)[1].recipe
+    assert (recipe.seeds_from, recipe.centre, recipe.epochs) == ("cam", 0, 1)
+    decoders = FcamMaps(tmp_path / "small.fcam.safetensors", network)
+    maps = np.rint(decoders.of_taps(images, taps, head.tap_scale)["fcam-tap"]).astype(np.uint8)
+    skips = np.rint(decoders.of_images(images)["fcam-skips"]).astype(np.uint8)
+    assert told("skips", "--method", "fcam-skips") != found
+    for number, row in enumerate(found):
+        stem = Path(str(row["image"])).stem
+        assert (np.load(tmp_path / "integer" / f"{stem}_heatmap.npy") == maps[number]).all()
+        assert (np.load(tmp_path / "skips" / f"{stem}_heatmap.npy") == skips[number]).all()
+    areas = []
+    for rows in (told("low", "--method", "fcam-tap", "--threshold", "0"), found):
+        boxes = [row["box"] for row in rows]
+        areas.append(sum((x1 - x0 + 1) * (y1 - y0 + 1) for x0, y0, x1, y1 in boxes))  # type: ignore[misc]
+    assert areas[0] > areas[1]
+
+    np.save(tmp_path / "few.npy", taps[:2])
+    np.save(tmp_path / "large.npy", taps[:, :1])
+    np.save(tmp_path / "codes.npy", taps + np.uint8(1 << head.tap_bits))
+    (tmp_path / "text.npy").write_text("taps")
+    for name, expected in (
+        ("few.npy", r"expected uint8 \[12, h, w, C\], a tap for each picture, got uint8 \[2, 8, 8, 16\]"),
+        ("text.npy", r"expected an \.npy file, got another file"),
+        ("absent.npy", r"expected an \.npy file, got no such file"),
+    ):
+        with pytest.raises(UserError, match=expected):
+            read_taps(tmp_path / name, 12)
+    for name, got in (("large.npy", "[12, 1, 8, 16]"), ("codes.npy", "[12, 8, 8, 16] up to")):
+        wrong = str(told("wrong", "--taps", str(tmp_path / name)))
+        assert f"expected [N, 8, 8, 16] up to 15, got {got}" in wrong
+    for more, expected in (
+        (["--method", "fcam-tap", "--executor", "float"], "expected integer or csim with taps and F-CAM, got float"),
+        (["--method", "fcam"], "--method: expected one of cam, fcam-tap, fcam-skips, got 'fcam'"),
+        (["--threshold", "1"], "--threshold: expected 0 or more, less than 1, got 1.0"),
+        (["--threshold", "nan"], "--threshold: expected 0 or more, less than 1, got nan"),
+    ):
+        assert expected in str(told("wrong", *more))
+    assert not (tmp_path / "wrong").exists()
 
 
 def wsol_of(boxed: list[Annotation], folder: Path) -> None:

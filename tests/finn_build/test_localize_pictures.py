@@ -1,5 +1,6 @@
 """Pictures of every mode and kind: those that can be read, and those that end in one line."""
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -45,6 +46,10 @@ def test_sixteen_bits_keep_their_range(tmp_path: Path) -> None:
     assert (read[:, :, 0] == np.rint(ramp / 257)).all()
     floats = read_picture(saved(tmp_path / "float.tif", Image.fromarray(np.full((2, 2), 200.4, np.float32))))
     assert (floats.pixels == 200).all()
+    # Floats within 0 to 1 are a share of white; what is no number is black.
+    share = np.array([[0.0, 0.5], [1.0, np.nan]], np.float32)
+    read = read_picture(saved(tmp_path / "share.tif", Image.fromarray(share))).pixels
+    assert read[:, :, 0].tolist() == [[0, 128], [255, 0]]
 
 
 def test_transparency_lies_on_white_and_a_turned_picture_is_upright(tmp_path: Path) -> None:
@@ -85,7 +90,9 @@ def broken(tmp_path: Path) -> Path:
     (tmp_path / "nothing").mkdir()
     (tmp_path / "words").mkdir()
     (tmp_path / "words" / "notes.txt").write_text("no picture")
+    (tmp_path / "nothing" / "._a.png").write_text("a Mac's notes on a.png")
     (tmp_path / "only.d").mkdir()
+    os.mkfifo(tmp_path / "pipe.png")
     return tmp_path
 
 
@@ -104,6 +111,7 @@ def broken(tmp_path: Path) -> Path:
         ("*.webp", "a pattern that files match"),
         ("only.*", "a pattern that files match"),
         ("words/*", "a file of another kind"),
+        ("pipe.png", "a pipe or a device"),
     ],
 )
 def test_what_cannot_be_read_is_one_line(broken: Path, name: str, word: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -117,6 +125,13 @@ def test_what_cannot_be_read_is_one_line(broken: Path, name: str, word: str, cap
     # It is found before anything is built or written.
     assert not out.exists()
     assert not (broken / "build").exists()
+
+
+def test_overlays_do_not_become_pictures(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    saved(tmp_path / "own.png", Image.fromarray(COLOURS))
+    assert run(["localize", str(tmp_path), "--out", f"{tmp_path}/../{tmp_path.name}"]) == 2
+    assert "expected a folder of its own, got the pictures' folder" in capfd.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["own.png"]
 
 
 def test_settings_that_cannot_be(broken: Path, capfd: pytest.CaptureFixture[str]) -> None:
