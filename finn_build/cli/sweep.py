@@ -62,7 +62,9 @@ def sweep(
 
     def tell(complete: int, found: Figures) -> None:
         shape = f"{'/'.join(map(str, found.channels))} channels, {'/'.join(map(str, found.bits))} bit"
-        cost = "" if found.fps is None else f", {found.BRAM18:g} BRAM18, {found.DSP:g} DSP, {found.fps:.0f} FPS"
+        cost = ""
+        if found.fps is not None:
+            cost = f", {found.LUT:,.0f} LUT, {found.BRAM18:g} BRAM18, {found.DSP:g} DSP, {found.fps:,.0f} FPS"
         cost += f"; no estimates: {found.unestimated}" * bool(found.unestimated)
         console.print(f"{complete:>3}/{trials} {shape}: {100 * found.accuracy:.2f} %, {found.macs:,} MACs{cost}")
 

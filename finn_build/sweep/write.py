@@ -14,7 +14,7 @@ COSTS = {
     "weights": "weights",
     "macs": "MACs an image",
     "bit_operations": "bit operations an image",
-    "LUT": "LUT (estimate, lower bound)",
+    "LUT": "LUT (estimate)",
     "BRAM18": "BRAM18 (estimate)",
     "DSP": "DSP (estimate)",
 }
