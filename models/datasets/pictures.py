@@ -58,17 +58,12 @@ def read_picture(path: Path, size: int) -> tuple[NDArray[np.uint8], int, int]:
 
 
 def as_rgb(picture: Image.Image) -> Image.Image:
-    """A picture of any mode as RGB, just as `localize` and the board read it.
-
-    Raises:
-        ValueError: of floating-point pixels, whose range no file tells.
-    """
-    if picture.mode == "F":
-        raise ValueError("floating-point pixels")
-    if picture.mode.startswith("I"):
-        # 16-bit grey, scaled to what the file uses: convert() would clip it.
-        values = np.asarray(picture, dtype=np.float64)
-        top = 65535.0 if values.max(initial=0.0) > 255 else 255.0
+    """A picture of any mode as RGB, just as `localize` and the board read it."""
+    if picture.mode.startswith("I") or picture.mode == "F":
+        # 16-bit and floating grey, scaled to what the file uses: convert() would clip it.
+        values = np.nan_to_num(np.asarray(picture, dtype=np.float64), posinf=0.0, neginf=0.0)
+        most = values.max(initial=0.0)
+        top = 65535.0 if most > 255 else 1.0 if picture.mode == "F" and most <= 1 else 255.0
         picture = Image.fromarray(np.clip(np.rint(values * (255.0 / top)), 0, 255).astype(np.uint8))
     elif picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
