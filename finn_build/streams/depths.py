@@ -24,7 +24,11 @@ WITHOUT_END = 1 << 40
 """Words."""
 
 SEARCHED = 3
-"""Frames a run of the search; the last run, of `4 * FRAMES`, shows whether they told the steady state."""
+"""Frames a run of the search; the last run, of `4 * FRAMES`, shows whether they told the steady state. Where it is
+slower, the search begins anew with FRAMES more, for FIFOs that fill over many frames."""
+
+MOST_SEARCHED = 12
+"""Frames a run beyond which it does not."""
 
 EFFORT = 60_000_000
 """Cycles, over all runs, after which the search leaves the FIFOs that it has not come to as deep as they are."""
@@ -82,13 +86,14 @@ def find_depths(
     while True:
         search = _Search(graph, given, full, _allowed(full, slack), frames, exact, on_progress)
         found = replace(search.result(), full_interval_cycles=endless)
-        if (found.run.interval_cycles or 0) <= _allowed(full, slack) or frames > FRAMES:
+        if (found.run.sustained_cycles or 0) <= _allowed(full, slack) or frames > MOST_SEARCHED:
             return found
         frames += FRAMES
 
 
 def _full_speed(graph: StreamGraph, given: Mapping[str, int]) -> int:
-    run = simulate_streams(_endless(graph, given).with_depths(dict(given)), 2 * FRAMES)
+    # FIFOs without an end fill over many frames before the slowest operator alone sets the pace.
+    run = simulate_streams(_endless(graph, given).with_depths(dict(given)), 4 * FRAMES)
     if run.deadlock or run.interval_cycles is None:
         where = ", ".join(f"{name} (depth {depth:,})" for name, depth in given.items())
         raise CheckFailed("specialise", f"nothing moves any more with {where}", "deepen these FIFOs")
@@ -207,7 +212,7 @@ class _Search:
         graph = self._graph.with_depths({**self._depths, **changed})
         run = simulate_streams(graph, self._frames, self._limit, self._period)
         self._effort += run.cycles
-        return run.frames == self._frames and run.interval_cycles is not None and run.interval_cycles <= self._period
+        return run.frames == self._frames and run.sustained_cycles is not None and run.sustained_cycles <= self._period
 
 
 def _allowed(full: int, slack: float) -> int:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from finn_build.streams.graph import StreamGraph
 from finn_build.streams.kernel import KernelRun
@@ -22,6 +23,7 @@ class StreamRun:
         frames: that came out.
         latency_cycles: from the first word in to the first frame's last word out; None where none came out.
         interval_cycles: between the last words of consecutive frames in steady state; None for fewer than two.
+        sustained_cycles: the same on average, where long and short ones take turns.
         deadlock: whether all stood still before the wanted frames were out.
         cycles: run.
         high_water: FIFO → most words that it held.
@@ -32,6 +34,7 @@ class StreamRun:
     frames: int
     latency_cycles: int | None
     interval_cycles: int | None
+    sustained_cycles: float | None
     deadlock: bool
     cycles: int
     high_water: dict[str, int]
@@ -53,6 +56,7 @@ def simulate_streams(graph: StreamGraph, frames: int = FRAMES, limit: int = LIMI
         frames=len(run.last),
         latency_cycles=int(run.last[0]) - run.first_in + 1 if len(run.last) else None,
         interval_cycles=_interval(run),
+        sustained_cycles=_sustained(run),
         deadlock=len(run.last) < frames and run.cycles < limit,
         cycles=run.cycles,
         high_water={name: int(run.most[graph.names.index(name)]) for name in graph.fifos},
@@ -63,5 +67,15 @@ def simulate_streams(graph: StreamGraph, frames: int = FRAMES, limit: int = LIMI
 
 def _interval(run: KernelRun) -> int | None:
     """As the RTL simulation has it: the median of the later half of the gaps."""
-    gaps = np.diff(run.last)
-    return int(np.median(gaps[len(gaps) // 2 :])) if len(gaps) else None
+    gaps = _later_gaps(run)
+    return int(np.median(gaps)) if len(gaps) else None
+
+
+def _sustained(run: KernelRun) -> float | None:
+    gaps = _later_gaps(run)
+    return float(np.mean(gaps)) if len(gaps) else None
+
+
+def _later_gaps(run: KernelRun) -> npt.NDArray[np.int64]:
+    gaps: npt.NDArray[np.int64] = np.diff(run.last)
+    return gaps[len(gaps) // 2 :]

@@ -30,12 +30,17 @@ from finn_build.folding.optimise import cost_of_choice, fastest, limit, smallest
 from finn_build.folding.optimise import fits as within
 from finn_build.folding.problem import Problem, problem_of
 from finn_build.folding.program import most
+from finn_build.folding.with_fifos import fold_with_fifos, folded_graph
 from finn_build.graph.fifos import connect, set_safe_depths
 from finn_build.graph.specialise import specialise
 from finn_build.nodes.variants import choose_rtl
 from finn_build.resources.chains import ChainSize, chain_fits, chains_of, columns_hold
 from finn_build.resources.devices import BOARDS, device, part_of
 from finn_build.resources.slices import PACKING
+from finn_build.streams.build import connect_with_least_depths
+from finn_build.streams.depths import SLACK
+from finn_build.streams.graph import stream_graph
+from finn_build.streams.simulate import simulate_streams
 
 BUDGET = 0.17
 AREA_SLACK = 1.003
@@ -315,3 +320,38 @@ def test_the_optimum_is_that_of_all_foldings_tried_one_by_one(found, share: floa
 def area_of_one(name: str) -> float:
     """Of one piece of a resource."""
     return area(Cost(**{{"LUT": "lut", "FF": "ff", "BRAM18": "bram18", "DSP": "dsp"}[name]: 1.0}))
+
+
+def test_fifos_of_a_balanced_folding_cost_no_more_than_they_may() -> None:
+    # As fast as any folding, all layers are busy, and long frames and short ones take turns.
+    model = specialise(chain().generic, PART)[0]
+    best = fold(model, Target(PART, 100.0, 0.3), "rtl", fps=None, seconds=20.0)
+    assert best.solution.cycles == best.limit_cycles
+    folded = folded_graph(model, best.folding)
+    for slack in (SLACK, 0.0):
+        made = connect_with_least_depths(folded, {}, "folding", PART, None, slack)
+        whole = simulate_streams(stream_graph(made.connected), 40)
+        assert whole.sustained_cycles <= (1 + slack) * made.found.full_interval_cycles
+        assert made.found.full_interval_cycles <= best.solution.cycles
+
+
+def test_a_rate_that_is_asked_for_is_kept_with_its_fifos(target) -> None:
+    model = specialise(chain().generic, PART)[0]
+    problem = problem_of_chain()
+    cycles = sorted({option.cycles for choice in problem.choices for option in choice.options if choice.op == "MVAU"})
+    rate = target.fps(next(count for count in cycles if count >= limit(problem)))
+    whole = Target(PART, 100.0, 0.6)
+    made = fold_with_fifos(model, whole, "rtl", fps=rate, seconds=20.0)
+    assert whole.fps(made.cycles) >= rate
+    assert within(made.cost, whole.amounts)
+    assert read_depths(made.folding)
+
+
+def problem_of_chain() -> Problem:
+    model = specialise(chain().generic, PART)[0]
+    choose_rtl(model, "rtl")
+    return problem_of(model, PART, DMAS)
+
+
+def read_depths(folding: dict[str, dict[str, object]]) -> list[object]:
+    return [values["inFIFODepths"] for values in folding.values() if "inFIFODepths" in values]
