@@ -66,7 +66,8 @@ def read_wsol_metadata(folder: Path) -> list[Annotation]:
             boxes.setdefault(fields[0], []).append(_box((x0, y0, x1, y1), place))
         else:
             masks.setdefault(fields[0], []).append(fields[1])
-            ignore.setdefault(fields[0], fields[2])
+            if fields[2]:
+                ignore.setdefault(fields[0], fields[2])
     if boxes and masks:
         raise CamError(str(place), "boxes or masks", "both", "keep them in folders of their own")
     sizes: dict[str, tuple[int, int]] = {}

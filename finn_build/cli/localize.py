@@ -11,6 +11,7 @@ from finn_build.cli.build import JsonOption
 from finn_build.cli.console import StageConsole, standard_error, standard_output
 from finn_build.config import load_config
 from finn_build.errors import UserError
+from finn_build.fcam import decoders_of
 from finn_build.localise import Picture, seen_by_network
 from finn_build.localise_pictures import find_pictures, photograph, read_picture
 from finn_build.localise_run import METHODS, answers_of, read_taps
@@ -66,6 +67,8 @@ def localize(
         # Every file is read before anything else happens, and once more when it is drawn: photographs fill a memory.
         seen = [seen_by_network(load(number), chosen.input.size) for number in range(len(sources))]
         sent = None if taps is None else read_taps(taps, len(seen))
+        if method != "cam":
+            decoders_of(chosen)
         outcome = build_all(chosen, BuildOptions(until="streamline", out=build, report=False), stages)
         from finn_build.localise_write import row_of, write_results
 

@@ -21,7 +21,7 @@ from cam_postproc.metrics.score import score_folder
 
 pytestmark = [pytest.mark.verify, pytest.mark.timeout(1800)]
 
-IMAGES, SIZE = 28, 224
+IMAGES, SIZE = 21, 224
 IOUS = (30, 50, 70)
 Record = Any
 
@@ -122,7 +122,7 @@ def test_boxes_are_scored_as_the_evaluator_does(evaluator: ModuleType, tmp_path:
     )
     bar(f"MaxBoxAcc of {IMAGES} random maps: thresholds that differ from the evaluator's", wrong, "==", 0)
     several = theirs(True)
-    wrong = sum(ours[1]["ious"][f"{iou / 100:g}"] != several[iou].max() for iou in IOUS)
+    wrong = sum(bool(ours[1]["ious"][f"{iou / 100:g}"] != several[iou].max()) for iou in IOUS)
     bar(f"MaxBoxAccV2 of {IMAGES} random maps: rates that differ from the evaluator's", wrong, "==", 0)
 
 
@@ -138,7 +138,8 @@ def test_masks_are_scored_as_the_evaluator_does(evaluator: ModuleType, tmp_path:
         blobs = [cv2.resize(rng.random((5, 5)), (width, height)) > limit for limit in (0.7, 0.8, 0.6)]
         for kind, blob in enumerate(blobs):
             cv2.imwrite(str(masks / f"{number}-{kind}.png"), 255 * blob.astype(np.uint8))
-        lines["localization"] += [f"{name},{number}-{kind}.png,{number}-2.png" for kind in (0, 1)]
+        # An image's first line names the region that is not counted.
+        lines["localization"] += [f"{name},{number}-0.png,{number}-2.png", f"{name},{number}-1.png,"]
     metadata, maps = write_set(tmp_path, lines)
     scored = evaluator.MaskEvaluator(
         metadata=evaluator.configure_metadata(str(metadata)),
@@ -152,6 +153,9 @@ def test_masks_are_scored_as_the_evaluator_does(evaluator: ModuleType, tmp_path:
     for line in lines["image_sizes"]:
         name = line.partition(",")[0]
         scored.accumulate(np.load(maps / f"{name}.npy"), name)
-    theirs, ours = scored.compute() / 100, score_folder(maps, metadata, masks=masks)["PxAP"]
+    with np.errstate(invalid="ignore"):
+        # Its last bin, above every score, is empty: 0/0, which it then leaves out.
+        theirs = float(scored.compute()) / 100
+    ours = score_folder(maps, metadata, masks=masks)["PxAP"]
     # The same sums of the same counts, in another order.
     bar(f"PxAP of {IMAGES} random maps and masks, less the evaluator's", abs(theirs - ours), "<=", 1e-12)
