@@ -34,7 +34,7 @@ def fcam(
 ) -> int:
     """Train F-CAM decoders on CONFIG's checkpoint; a run that was stopped carries on from its last finished epoch.
 
-    The paper's own seeds are --seeds cam --centre 0.
+    They are written beside the checkpoint, in place of earlier ones. The paper's own seeds are --seeds cam --centre 0.
     """
     if seeds is not None and seeds not in SEEDS:
         raise UserError("--seeds", f"one of {', '.join(SEEDS)}", repr(seeds), "correct it")
