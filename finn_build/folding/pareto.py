@@ -1,12 +1,14 @@
 """Throughput against the chip: the least area for each frame rate, as a table and a picture."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 from finn_build.folding.fold import Folded, Target
 from finn_build.folding.optimise import limit, smallest, used
+from finn_build.folding.program import area
 
 STEPS = 12
 SECONDS = 8.0
@@ -35,14 +37,30 @@ def front(found: Folded, target: Target, on_progress: Callable[[float], None]) -
     cycles = sorted({o.cycles for choice in found.problem.choices for o in choice.options if choice.op == "MVAU"})
     wanted = [c for c in cycles if max(limit(found.problem), best // 4) <= c <= 16 * best]
     kept = sorted({best, *wanted[:: max(1, len(wanted) // STEPS)]}, reverse=True)
-    points: list[FrontPoint] = []
+    points: list[tuple[FrontPoint, float]] = []
     for index, most in enumerate(kept):
         solution = smallest(found.problem, most, target.device, target.device, SECONDS)
         on_progress((index + 1) / len(kept))
         if solution is not None:
             rate = target.fps(solution.cycles)
-            points.append(FrontPoint(solution.cycles, rate, used(solution.cost), solution.area_gap))
-    return points
+            point = FrontPoint(solution.cycles, rate, used(solution.cost), solution.area_gap)
+            points.append((point, area(solution.cost, target.device)))
+    return undominated(points)
+
+
+def undominated(points: Sequence[tuple[FrontPoint, float]]) -> list[FrontPoint]:
+    """Those of which none is both as fast and as small, the slowest first.
+
+    Args:
+        points: each with its area.
+    """
+    kept: list[FrontPoint] = []
+    smallest_area = inf
+    for point, taken in sorted(points, key=lambda pair: (pair[0].cycles, pair[1])):
+        if taken < smallest_area:
+            kept.insert(0, point)
+            smallest_area = taken
+    return kept
 
 
 def write_csv(points: list[FrontPoint], path: Path) -> None:

@@ -95,7 +95,8 @@ class Program:
             choice.options[int(np.argmax(found.x[picks]))]
             for choice, picks in zip(self._choices, self._picks, strict=True)
         )
-        return Answer(options, False, float(found.mip_gap or 0.0))
+        # Before there is a bound HiGHS says infinity; no area is less than nothing.
+        return Answer(options, False, min(float(found.mip_gap or 0.0), 1.0))
 
     def _variable(self, cost: Cost) -> int:
         self._costs.append(cost)

@@ -7,7 +7,7 @@ import pytest
 from graph_helpers import PART, chain
 
 from finn_build.folding.fold import Target, fold
-from finn_build.folding.pareto import draw, front, write_csv
+from finn_build.folding.pareto import FrontPoint, draw, front, undominated, write_csv
 from finn_build.graph.specialise import specialise
 
 
@@ -37,3 +37,13 @@ def test_a_faster_point_takes_more_and_stays_within_the_chip(tmp_path: Path, mon
     for name, first in (("pareto.png", b"\x89PNG"), ("pareto.svg", b"<?xml")):
         draw(points, target, tmp_path / name)
         assert (tmp_path / name).read_bytes().startswith(first)
+
+
+def test_a_point_that_another_beats_is_left_out() -> None:
+    def point(cycles: int) -> FrontPoint:
+        return FrontPoint(cycles, 1e8 / cycles, {}, 0.0)
+
+    # As fast and larger, slower and larger, slower and as large: a solver's gap, or a folding faster than was asked.
+    given = [(point(9), 1.0), (point(8), 2.0), (point(8), 2.0), (point(7), 2.0), (point(6), 3.0), (point(6), 3.1)]
+    given += [(point(10), 1.5)]
+    assert [kept.cycles for kept in undominated(given)] == [9, 7, 6]
