@@ -27,7 +27,7 @@ SEARCHED = 3
 """Frames a run of the search; the last run, of `4 * FRAMES`, shows whether they told the steady state. Where it is
 slower, the search begins anew with FRAMES more, for FIFOs that fill over many frames."""
 
-MOST_SEARCHED = 12
+MOST_SEARCHED = 8
 """Frames a run beyond which it does not."""
 
 EFFORT = 60_000_000
