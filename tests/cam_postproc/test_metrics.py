@@ -279,6 +279,11 @@ def test_scoring_masks(tmp_path):
     report = score_folder(maps, metadata, masks=tmp_path, threshold_step=0.1)
     assert report["images"] == 2
     assert report["PxAP"] == 1
+    # Whichever of an image's lines names the ignored region.
+    lines = (metadata / "localization.txt").read_text().splitlines()
+    assert any(line.endswith(",") for line in lines)
+    (metadata / "localization.txt").write_text("\n".join(reversed(lines)) + "\n")
+    assert score_folder(maps, metadata, masks=tmp_path, threshold_step=0.1) == report
     with pytest.raises(CamError, match="folder of the mask images"):
         score_folder(maps, metadata)
     (tmp_path / "i.png").write_bytes(b"no image")
