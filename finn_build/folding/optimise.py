@@ -21,7 +21,8 @@ SHARE_OF_AREA = 0.35
 LEAST_SHARE = 0.2
 """Of the time, that each target is given however late it is."""
 LEAP = 1.03
-"""How much slower the next target is where one could be neither solved nor refuted in its time."""
+"""How much slower than the last refuted one the next target is where one could be neither solved nor refuted in its
+time; the distance doubles each time, so that the search ends."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def fastest(problem: Problem, budget: Amounts, device: Amounts, seconds: float =
         middle = (low + high) // 2
         answer = Program(problem, targets[middle]).solve(budget, device, left(), least=False, relaxed=True)
         low, high = (middle + 1, high) if answer.impossible else (low, middle)
-    at, refuted, proven = low, low, True
+    at, refuted, proven, leap = low, low, True, LEAP
     while at < len(targets):
         program = Program(problem, targets[at])
         answer = program.solve(budget, device, max(left() * 0.5, seconds * LEAST_SHARE), least=False)
@@ -116,8 +117,8 @@ def fastest(problem: Problem, budget: Amounts, device: Amounts, seconds: float =
         proven = proven and answer.impossible
         refuted = at + 1 if proven else refuted
         at += 1
-        while not answer.impossible and at < len(targets) - 1 and targets[at] < targets[refuted] * LEAP:
-            at += 1
+        if not answer.impossible:
+            at, leap = _beyond(targets, at, targets[refuted] * leap), 2 * leap - 1
     else:
         if not proven:
             what = f"no folding was found in {seconds:g} s, nor a proof that there is none"
@@ -155,6 +156,11 @@ def _targets(problem: Problem) -> list[int]:
     """Cycle counts that occur and that all nodes can keep, rising."""
     least = limit(problem)
     return sorted({o.cycles for choice in problem.choices for o in choice.options if o.cycles >= least})
+
+
+def _beyond(targets: Sequence[int], at: int, least: float) -> int:
+    """The first target from `at` on that is no less, or the last."""
+    return next((index for index in range(at, len(targets)) if targets[index] >= least), max(at, len(targets) - 1))
 
 
 def _lanes(link: Link, options: Sequence[Option]) -> tuple[int, int]:

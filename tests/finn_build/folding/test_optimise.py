@@ -29,7 +29,7 @@ from finn_build.folding.fold import DMAS, Target, chip_limit, fold, heuristic
 from finn_build.folding.optimise import cost_of_choice, fastest, limit, smallest, used
 from finn_build.folding.optimise import fits as within
 from finn_build.folding.problem import Problem, problem_of
-from finn_build.folding.program import most
+from finn_build.folding.program import Answer, Program, most
 from finn_build.folding.with_fifos import fold_with_fifos, folded_graph
 from finn_build.graph.fifos import connect, set_safe_depths
 from finn_build.graph.specialise import specialise
@@ -355,3 +355,19 @@ def problem_of_chain() -> Problem:
 
 def read_depths(folding: dict[str, dict[str, object]]) -> list[object]:
     return [values["inFIFODepths"] for values in folding.values() if "inFIFODepths" in values]
+
+
+def test_a_search_that_runs_out_of_time_ends_and_tells_its_gap(found, target, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A solver that never knows: each target that it is given costs time, so there must be few of them.
+    asked = []
+
+    def unknown(self: Program, *_: object, relaxed: bool = False, **__: object) -> Answer:
+        if not relaxed:
+            asked.append(self)
+        return Answer(None, False)
+
+    monkeypatch.setattr(Program, "solve", unknown)
+    with pytest.raises(CheckFailed, match=r"no folding was found in 1 s, nor a proof"):
+        fastest(found.problem, target.amounts, target.device, 1.0)
+    counts = {o.cycles for choice in found.problem.choices for o in choice.options}
+    assert 1 < len(asked) < 12 < len(counts)
