@@ -216,9 +216,7 @@ def _tell(facts: dict[str, Any]) -> None:
         logic = [f"{row[key]:,}{_band(row['error'][key])}" for key in ("LUT", "FF")]
         nodes.add_row(row["what"], "", "", *logic, f"{row['BRAM18']:,}", f"{row['DSP']:,}")
     output.print(nodes)
-    output.print(
-        "±: relative error at synthesised modules left out of the fit; none where too few were synthesised to tell"
-    )
+    output.print("±: relative error, root mean square, at synthesised modules that the model was not fitted to")
     if facts["memories"]:
         held = Table("weights of", "bits", "BRAM18", "filled", title="memories of weights in block RAM")
         for memory in facts["memories"]:

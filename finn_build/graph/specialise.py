@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from onnx import NodeProto
+from onnx import NodeProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.infer_data_layouts import InferDataLayouts
@@ -11,7 +11,7 @@ from qonnx.transformation.infer_datatypes import InferDataTypes
 
 from finn_build.adapter import apply_pass, apply_passes, quiet
 from finn_build.errors import CheckFailed, UserError
-from finn_build.graph.walk import attributes, constant, producer
+from finn_build.graph.walk import SHARED_THRESHOLDS, attributes, constant, producer
 from finn_build.nodes.registry import register_nodes
 from finn_build.nodes.variants import register_rtl_nodes
 
@@ -77,7 +77,16 @@ def specialise(model: ModelWrapper, part: str) -> tuple[ModelWrapper, list[Varia
     differences = compare_twins(generic, specialised)
     if differences:
         raise CheckFailed("specialise", differences[0], "the specialised graph is not the verified one")
+    _mark_shared_thresholds(specialised)
     return apply_passes(specialised, [InferDataTypes(), InferDataLayouts()]), variants
+
+
+def _mark_shared_thresholds(model: ModelWrapper) -> None:
+    """Notes where all channels have the same thresholds: a memory of equal words is none, so the node costs less."""
+    for node in model.graph.node:
+        values = constant(model, node, 1) if node.op_type.startswith("Thresholding") else None
+        if values is not None and (values == values[:1]).all():
+            node.attribute.append(helper.make_attribute(SHARED_THRESHOLDS, 1))
 
 
 def _variant(node: NodeProto) -> Variant:
@@ -90,7 +99,9 @@ def _variant(node: NodeProto) -> Variant:
 
 
 def compare_twins(
-    generic: ModelWrapper, specialised: ModelWrapper, ignore: tuple[str, ...] = ("preferred_impl_style",)
+    generic: ModelWrapper,
+    specialised: ModelWrapper,
+    ignore: tuple[str, ...] = ("preferred_impl_style", SHARED_THRESHOLDS),
 ) -> list[str]:
     """Compares each specialised node with the generic node that it came from: the structural check.
 

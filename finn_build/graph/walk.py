@@ -11,6 +11,10 @@ from qonnx.core.modelwrapper import ModelWrapper
 Array = NDArray[Any]
 
 
+SHARED_THRESHOLDS = "sharedThresholds"
+"""A mark of this project's on thresholding nodes; FINN passes over it."""
+
+
 def attributes(node: NodeProto) -> dict[str, Any]:
     """A node's attributes as Python values, strings as str."""
     values = {a.name: helper.get_attribute_value(a) for a in node.attribute}

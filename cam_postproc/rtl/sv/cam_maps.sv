@@ -59,6 +59,9 @@ module cam_maps #(
 	output logic [LANES-1:0][SUM_BITS-1:0]        sum_values
 );
 
+	// Weights that are never written lie in look-up tables up to here (by the tool's own choice), above it in a block RAM.
+	localparam int unsigned MOST_LUT_BITS = 2048;
+
 	localparam int unsigned BEAT_BITS    = BEATS > 1 ? $clog2(BEATS) : 1;
 	localparam int unsigned MAP_WORDS    = 2 * GROUPS * PIXELS;
 	localparam int unsigned ADDRESS_BITS = $clog2(MAP_WORDS);
@@ -138,9 +141,15 @@ module cam_maps #(
 			end
 		end
 	end else begin : g_rom
-		(* rom_style = "auto" *) logic [LANES-1:0][PE-1:0][WEIGHT_BITS-1:0] weights[WORDS];
-		initial $readmemh(WEIGHTS, weights);
-		always_ff @(posedge clk) weight1 <= weights[word];
+		if (WORDS * LANES * PE * WEIGHT_BITS > MOST_LUT_BITS) begin : g_block
+			(* rom_style = "block" *) logic [LANES-1:0][PE-1:0][WEIGHT_BITS-1:0] weights[WORDS];
+			initial $readmemh(WEIGHTS, weights);
+			always_ff @(posedge clk) weight1 <= weights[word];
+		end else begin : g_lut
+			(* rom_style = "auto" *) logic [LANES-1:0][PE-1:0][WEIGHT_BITS-1:0] weights[WORDS];
+			initial $readmemh(WEIGHTS, weights);
+			always_ff @(posedge clk) weight1 <= weights[word];
+		end
 		/* verilator lint_off UNUSEDSIGNAL */
 		logic unused;
 		assign unused = load_write ^ (^load_lane) ^ (^load_part) ^ (^load_word) ^ (^load_value);

@@ -77,7 +77,8 @@ def write(found: Iterable[tuple[Point, Synthesised]], kept: Iterable[dict[str, A
     rows = [*kept]
     for point, result in found:
         took = result.resources.to_json()
-        rows.append({"kind": point.kind, **point.size, "took": took, "seconds": round(result.seconds, 1)})
+        told = {"took": took, "seconds": round(result.seconds, 1)}
+        rows.append({"kind": point.kind, **point.size, **told, **({"held_out": True} if point.held_out else {})})
     head = json.dumps({"tool": yosys_version(), "command": COMMAND, "part": PART})
     lines = ",\n".join(json.dumps(row) for row in rows)
     path.write_text(f'{head[:-1]}, "points": [\n{lines}\n]}}\n', encoding="utf-8")

@@ -29,8 +29,8 @@ class Fit:
         points: calibrated on.
         lut: coefficients of the terms of its LUTs.
         ff: likewise of its flip-flops.
-        lut_error: root mean square of the relative error at points that were left out of the fit, one at a time; None
-            where there are too few points to leave one out.
+        lut_error: root mean square of the relative error at points that were left out of the fit: one at a time, or
+            where they are too few for that, those held out; None without either.
         ff_error: likewise.
         exact_errors: points at which block RAMs or DSPs are others than predicted.
     """
@@ -51,6 +51,7 @@ class Calibrated:
     size: Mapping[str, Any]
     form: Form
     took: Mapping[str, int]
+    held_out: bool = False
 
 
 @cache
@@ -67,8 +68,9 @@ def calibration() -> tuple[Calibrated, ...]:
         raise UserError(str(FILE), "calibration points of the cost models", str(error), remedy) from None
     found = []
     for row in rows:
-        size = {key: value for key, value in row.items() if key not in ("kind", "took", "seconds")}
-        found.append(Calibrated(row["kind"], size, form(row["kind"], size), row["took"]))
+        size = {key: value for key, value in row.items() if key not in ("kind", "took", "seconds", "held_out")}
+        made = form(row["kind"], size)
+        found.append(Calibrated(row["kind"], size, made, row["took"], row.get("held_out", False)))
     return tuple(found)
 
 
@@ -97,12 +99,24 @@ def predict(kind: str, size: Size) -> Cost:
 
 
 def _fit(points: list[Calibrated]) -> Fit:
+    fitted, held_out = ([p for p in points if p.held_out == kept] for kept in (False, True))
     found: dict[str, tuple[tuple[float, ...], float | None]] = {}
-    for key, terms in (("LUT", [p.form.lut for p in points]), ("FF", [p.form.ff for p in points])):
-        left, right = np.array(terms, np.float64), np.array([p.took[key] for p in points], np.float64)
-        found[key] = tuple(_solve(left, right)), _error(left, right)
+    for key in ("LUT", "FF"):
+        left, right = _system(fitted, key)
+        by = _solve(left, right)
+        found[key] = tuple(by), _error(left, right) if not held_out else _relative(by, *_system(held_out, key))
     wrong = sum(p.took["BRAM18"] != p.form.bram18 or p.took["DSP"] != p.form.dsp for p in points)
-    return Fit(len(points), found["LUT"][0], found["FF"][0], found["LUT"][1], found["FF"][1], wrong)
+    return Fit(len(fitted), found["LUT"][0], found["FF"][0], found["LUT"][1], found["FF"][1], wrong)
+
+
+def _system(points: list[Calibrated], key: str) -> tuple[Array, Array]:
+    terms = [point.form.lut if key == "LUT" else point.form.ff for point in points]
+    return np.array(terms, np.float64), np.array([point.took[key] for point in points], np.float64)
+
+
+def _relative(by: Array, terms: Array, took: Array) -> float:
+    """Root mean square of the relative errors of coefficients at points that they were not fitted to."""
+    return float(np.sqrt(np.mean(np.square((terms @ by - took) / np.maximum(took, SMALL)))))
 
 
 def _solve(terms: Array, took: Array) -> Array:

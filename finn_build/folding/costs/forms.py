@@ -19,8 +19,8 @@ Terms = tuple[Sequence[float], Sequence[float]]
 
 SHIFT_DEPTH = 33
 """Deepest FIFO that FINN's fifo.sv always builds of shift registers."""
-NARROW, NARROW_SHIFT_DEPTH, LUT_MEMORY_DEPTH = 12, 64, 257
-"""Its further rules: narrow words shift up to 64 deep, memory is in LUTs up to 257 deep."""
+NARROW, NARROW_SHIFT_DEPTH = 12, 64
+"""Its further rule: narrow words shift up to 64 deep."""
 
 
 @dataclass(frozen=True)
@@ -90,19 +90,28 @@ def _fifo(size: Size) -> Form:
     style = size.get("style", "auto")
     if depth <= SHIFT_DEPTH or (style == "auto" and depth <= NARROW_SHIFT_DEPTH and width < NARROW):
         return Form("FIFO of shift registers", (1, width * -(-depth // 33)), (1, width))
-    if style == "distributed" or (style == "auto" and depth <= LUT_MEMORY_DEPTH):
-        return Form("FIFO in LUTs", (20 + lut_memory(width, depth - 1) + width,), (40 + 2 * width,))
-    blocks, in_luts = 0, 0.0
-    for words in fifo_memory(depth):
-        if words > MOST_IN_LUTS:
-            blocks += block_rams(width, words)
-        else:
+    blocks, in_luts, parts = 0, 0.0, fifo_memory(depth)
+    for words in parts:
+        if style == "distributed" or (style == "auto" and _cheaper_in_luts(width, words)):
             in_luts += lut_memory(width, words)
-    return Form("FIFO in block RAM", (1, width, in_luts), (1, width), bram18=blocks)
+        else:
+            blocks += block_rams(width, words)
+    joined = float(width * (len(parts) - 1))
+    # A block RAM has its register within, but for the second one of deep FIFOs.
+    registered = width if in_luts or depth > BLOCK_DEPTH else 0
+    return Form("FIFO of memory", (1, joined, in_luts), (1, registered, joined), bram18=blocks)
 
 
-MOST_IN_LUTS = 256
-"""Words up to which a part of a FIFO's memory is cheaper in LUTs."""
+BLOCK_DEPTH = 257
+"""Above it fifo.sv is made for block RAM, with another register behind it."""
+
+
+MOST_IN_LUTS = ((128, 5632), (256, 3072))
+"""Parts of a FIFO's memory that synthesis puts into LUTs: words, and bits for so many."""
+
+
+def _cheaper_in_luts(width: int, words: int) -> bool:
+    return any(words <= most and width * words <= bits for most, bits in MOST_IN_LUTS)
 
 
 def fifo_memory(depth: int) -> tuple[int, ...]:
@@ -126,7 +135,8 @@ def window_depth(size: Size) -> int:
 def _window(size: Size) -> Form:
     width, depth = size["simd"] * size["bits"], window_depth(size)
     slides, folded = float(size["kernel"] > 1), float(size["channels"] > size["simd"])
-    in_luts = size["style"] == "distributed"
+    # A kernel of one pixel keeps next to nothing, wherever it is told to.
+    in_luts = size["style"] == "distributed" or size["kernel"] == 1
     memory = width * -(-depth // 64) if in_luts else 0
     address = log2(depth + 1)
     return Form(
@@ -150,8 +160,10 @@ def threshold_memories(size: Size) -> list[tuple[int, int]]:
 def _threshold(size: Size) -> Form:
     lanes, memories = size["pe"], threshold_memories(size)
     trigger = size.get("block_depth", 0)
-    blocked = [(w, d) for w, d in memories if w * d > MOST_LUT_BITS or (trigger and d >= trigger)]
-    in_luts = lanes * sum(wide * -(-deep // 64) for wide, deep in memories if (wide, deep) not in blocked)
+    # Where all channels have the same thresholds, every word of a memory is the same, and it is none.
+    kept = [] if size.get("shared") else memories
+    blocked = [(w, d) for w, d in kept if w * d > MOST_LUT_BITS or (trigger and d >= trigger)]
+    in_luts = lanes * sum(wide * -(-deep // 64) for wide, deep in kept if (wide, deep) not in blocked)
     address = log2(size["channels"] // lanes)
     # Each stage hands on its value, what was found so far and the channel, twice.
     passed = lanes * len(memories) * (size["in_bits"] + size["out_bits"] + address)
@@ -217,23 +229,31 @@ def accumulator_bits(size: Size) -> int:
 
 
 def _cam(size: Size) -> Form:
-    products, classes = size["pe"] * size["class_pe"], size["classes"]
+    lanes, products = size["class_pe"], size["pe"] * size["class_pe"]
+    groups = -(-size["classes"] // lanes)
     sums = size.get("product_bits", 10) + int(size["channels"] - 1).bit_length()
-    maps = classes * size["size"] ** 2
-    # Class maps are kept twice, one frame being shown while the next is summed up.
-    blocks = 2 * block_rams(sums, maps) if sums * maps > MOST_LUT_BITS else 0
-    weights = classes * size["channels"]
+    # A memory of each lane keeps class maps twice: one frame is shown while the next is summed up.
+    maps = 2 * groups * size["size"] ** 2
+    blocks = lanes * block_rams(sums, maps) if sums * maps > CAM_MOST_LUT_MAP_BITS else 0
+    words, wide = groups * size["channels"] // size["pe"], products * size.get("weight_bits", 5)
+    in_luts = words * wide <= CAM_MOST_LUT_BITS
     return Form(
         "ClassActivationMap",
-        (1, products, weights / 64),
+        (1, lanes, words * wide / 64 if in_luts else 0),
         (1, products),
-        bram18=blocks,
-        dsp=CAM_RESIZE_DSPS + products,
+        bram18=blocks if in_luts else blocks + block_rams(wide, words),
+        dsp=CAM_RESIZE_DSPS + -(-sums // DSP_UNSIGNED_BITS) + products,
     )
 
 
-CAM_RESIZE_DSPS = 3
-"""Of the reciprocal and the two interpolations."""
+CAM_MOST_LUT_MAP_BITS = 4096
+"""Up to here synthesis keeps a lane's class maps in LUTs."""
+CAM_MOST_LUT_BITS = 2048
+"""Up to here cam_maps.sv keeps its weights in LUTs."""
+CAM_RESIZE_DSPS = 2
+"""Of the two interpolations; the reciprocal, of 22 bits, multiplies a range as wide as a class map's value."""
+DSP_UNSIGNED_BITS = 17
+"""Of a DSP48E1's narrower operand."""
 
 _FORMS: Mapping[str, Callable[[Size], Form]] = {
     "DuplicateStreams": _fork,

@@ -9,7 +9,7 @@ from qonnx.core.datatype import DataType
 from finn_build.folding.costs.cost import Cost
 from finn_build.folding.costs.fit import predict
 from finn_build.folding.rules import generic_op
-from finn_build.graph.walk import attributes
+from finn_build.graph.walk import SHARED_THRESHOLDS, attributes
 from finn_build.resources.devices import multiplier_bits
 
 DMA = Cost(lut=900, ff=1300, bram18=2)
@@ -95,7 +95,7 @@ def _threshold(get: Values) -> list[tuple[str, dict[str, Any]]]:
         "channels": get["NumChannels"], "pe": get["PE"], "in_bits": bits(get["inputDataType"]),
         "out_bits": int(get["numSteps"]).bit_length(), "block_depth": int(get.get("depth_trigger_bram", 0)),
     }  # fmt: skip
-    return [("Thresholding", size)]
+    return [("Thresholding", size | {"shared": True} if get.get(SHARED_THRESHOLDS) else size)]
 
 
 def _padding(get: Values) -> list[tuple[str, dict[str, Any]]]:
@@ -126,6 +126,7 @@ def _cam(get: Values) -> list[tuple[str, dict[str, Any]]]:
         "size": get["MapHeight"], "channels": get["NumChannels"], "classes": get["Classes"], "pe": get["PE"],
         "class_pe": get.get("ClassPE", 1), "out": get["OutHeight"],
         "product_bits": bits(get["inputDataType"]) + bits(get["weightDataType"]),
+        "weight_bits": bits(get["weightDataType"]),
     }  # fmt: skip
     return [("ClassActivationMap", size)]
 

@@ -12,10 +12,12 @@ class Point:
     Attributes:
         kind: which cost model it is for; `core` and `weights` are a matrix-vector unit without and only its memory.
         size: its parameters.
+        held_out: not fitted to: it tells the error of a model with too few points to leave one out.
     """
 
     kind: str
     size: Mapping[str, Any]
+    held_out: bool = False
 
 
 def points() -> Iterator[Point]:
@@ -26,6 +28,7 @@ def points() -> Iterator[Point]:
     yield from _weights()
     yield from _cores()
     yield from _cam()
+    yield from _held_out()
 
 
 def _streams() -> Iterator[Point]:
@@ -38,7 +41,8 @@ def _streams() -> Iterator[Point]:
     for left, right in ((5, 20), (40, 5), (40, 45), (40, 120), (20, 120), (80, 12)):
         yield Point("StreamingDataWidthConverter", {"in_bits": left, "out_bits": right})
     for width, depth in (
-        (8, 2), (40, 2), (40, 8), (8, 32), (40, 32), (40, 128), (8, 1024), (40, 600), (8, 5000),
+        (8, 2), (40, 2), (40, 8), (8, 32), (40, 32), (40, 128), (8, 1024), (40, 600), (8, 5000), (20, 200),
+        (80, 128), (20, 1024), (80, 512), (8, 256), (40, 769),
     ):  # fmt: skip
         yield Point("StreamingFIFO", {"width": width, "depth": depth})
 
@@ -106,10 +110,20 @@ def _cores() -> Iterator[Point]:
 
 
 def _cam() -> Iterator[Point]:
-    for size, channels, classes, pe, class_pe in (
-        (8, 128, 10, 1, 1), (8, 128, 10, 2, 2), (4, 64, 10, 4, 1),
+    for size, channels, classes, pe, class_pe, out in (
+        (8, 128, 10, 1, 1, 32), (8, 128, 10, 2, 2, 32), (4, 64, 10, 4, 1, 32), (16, 128, 20, 1, 2, 64),
+        (8, 32, 10, 2, 1, 32), (4, 256, 10, 2, 1, 32),
     ):  # fmt: skip
         yield Point(
             "ClassActivationMap",
-            {"size": size, "channels": channels, "classes": classes, "pe": pe, "class_pe": class_pe, "out": 32},
+            {"size": size, "channels": channels, "classes": classes, "pe": pe, "class_pe": class_pe, "out": out},
         )
+
+
+def _held_out() -> Iterator[Point]:
+    for pe, bits in ((4, 5), (32, 4)):
+        yield Point("ElementwiseAdd", {"pe": pe, "bits": bits}, held_out=True)
+    for channels, simd, bits, size in ((16, 4, 6, 16), (64, 8, 5, 16)):
+        yield Point("FMPadding", {"channels": channels, "simd": simd, "bits": bits, "size": size}, held_out=True)
+    for width, depth in ((80, 512), (120, 144)):
+        yield Point("weights", {"width": width, "depth": depth, "style": "block"}, held_out=True)

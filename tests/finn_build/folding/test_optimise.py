@@ -44,7 +44,6 @@ from finn_build.streams.simulate import simulate_streams
 
 BUDGET = 0.17
 AREA_SLACK = 1.003
-UNKNOWN_ERROR = 0.15  # of units with too few points to leave one out
 
 
 @pytest.fixture(scope="module")
@@ -151,14 +150,30 @@ def test_predictions_meet_the_calibration_points() -> None:
     for point in calibration():
         cost = predict(point.kind, point.size)
         assert cost.dsp == point.took["DSP"], point
+        assert abs(cost.bram18 - point.took["BRAM18"]) <= 1, point
         unit = units[point.form.unit]
         # A point lies within three times its unit's error, or a few LUTs.
-        assert abs(cost.lut - point.took["LUT"]) <= max(
-            3 * (unit.lut_error or UNKNOWN_ERROR) * point.took["LUT"], 15
-        ), point
-        assert abs(cost.ff - point.took["FF"]) <= max(3 * (unit.ff_error or UNKNOWN_ERROR) * point.took["FF"], 15), (
-            point
-        )
+        assert unit.lut_error is not None
+        assert unit.ff_error is not None
+        assert abs(cost.lut - point.took["LUT"]) <= max(3 * unit.lut_error * point.took["LUT"], 15), point
+        assert abs(cost.ff - point.took["FF"]) <= max(3 * unit.ff_error * point.took["FF"], 15), point
+
+
+def test_every_model_has_an_error_of_points_that_it_was_not_fitted_to() -> None:
+    for name, unit in fits().items():
+        assert unit.lut_error is not None, name
+        assert unit.ff_error is not None, name
+        assert unit.exact_errors <= 1, name
+    held_out = [point for point in calibration() if point.held_out]
+    assert {point.form.unit for point in held_out} == {"ElementwiseAdd", "FMPadding", "weights in block RAM"}
+    assert all(fits()[point.form.unit].points == 3 for point in held_out)
+
+
+def test_thresholds_that_channels_share_take_no_memory() -> None:
+    size = {"channels": 64, "pe": 1, "in_bits": 7, "out_bits": 6, "block_depth": 128}
+    own, shared = predict("Thresholding", size), predict("Thresholding", {**size, "shared": True})
+    assert own.bram18 > 0 == shared.bram18
+    assert shared.lut <= own.lut
 
 
 def test_dsps_are_as_the_lanes_pack() -> None:

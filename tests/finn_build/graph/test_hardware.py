@@ -15,6 +15,7 @@ from finn_build.graph.hardware import nodes_outside_hardware, to_hardware
 from finn_build.graph.partition import partition
 from finn_build.graph.specialise import compare_twins, specialise
 from finn_build.graph.tap import cut_at_tap
+from finn_build.graph.walk import SHARED_THRESHOLDS, attributes
 from finn_build.graph.widths import minimise_widths, narrow_range_type, threshold_type
 from finn_build.nodes.cam import CamNode
 
@@ -121,6 +122,17 @@ def test_every_layer_that_has_rtl_becomes_rtl() -> None:
     }  # fmt: skip
     assert all(variant.reason for variant in variants if variant.backend == "hls")
     assert len(specialised.graph.node) == len(chain().generic.graph.node)
+
+
+def test_thresholds_that_all_channels_share_are_marked() -> None:
+    specialised, _ = specialise(chain().generic, PART)
+    marks = {}
+    for node in specialised.graph.node:
+        if node.op_type == "Thresholding_rtl":
+            rows = np.unique(specialised.get_initializer(node.input[1]), axis=0)
+            marks[node.name] = attributes(node).get(SHARED_THRESHOLDS, 0), int(len(rows) == 1)
+    assert all(marked == same for marked, same in marks.values())
+    assert {marked for marked, _ in marks.values()} == {0, 1}
 
 
 def spoilt_attribute(model) -> None:
