@@ -206,7 +206,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[st
     built.mkdir(parents=True)
     (tmp_path / "tiny.toml").write_text(TINY)
     # The manifest is written beside its place first: a device that is always full stands in for the disk.
-    (built / ".model.json.partial").symlink_to("/dev/full")
+    (built / f".model.json.{os.getpid()}.partial").symlink_to("/dev/full")
     arguments = ["build", str(tmp_path / "tiny.toml"), "--untrained", "--until", "model"]
     one_line(capfd, [*arguments, "--out", str(tmp_path / "build")], "a full disk", "--out")
 
