@@ -70,7 +70,7 @@ def sweep_config(
     Raises:
         UserError: no data set, too few images, a storage that cannot be opened, or a study of something else.
     """
-    groups_of(base)
+    groups = groups_of(base)
     root = require_dataset(base, data)
     import torch
 
@@ -89,10 +89,13 @@ def sweep_config(
     learnt = whole.subset(np.sort(order[: wanted.images or len(whole)]))
     held_out = min(base.train.held_out, len(learnt) // 5) or len(learnt) // 10
     fps = fps_of(base, wanted.fps)
+    common = config_of(base, groups.channels, [8] * len(groups.channels), wanted.epochs, held_out, fps)
     about = {
         "config": base.name,
         "images": fingerprint(learnt.images, learnt.labels)[:16],
         "epochs": wanted.epochs,
+        # Whatever else trials have in common: those of another recipe are not to be compared with these.
+        "recipe": identities(common.model, common.train, learnt)[0][:16],
         "measure": wanted.measure,
         "widths": wanted.space.factors,
         "bits": wanted.space.bits,

@@ -90,7 +90,8 @@ def config_of(base: Config, channels: list[int], bits: list[int], epochs: int, h
         update={
             "epochs": epochs,
             "float_epochs": float_epochs_of(base, epochs),
-            "freeze_epochs": min(base.train.freeze_epochs, epochs // 3),
+            # So short a schedule learns fast to its end, and statistics that stand still then let the training diverge.
+            "freeze_epochs": 0,
             # Compiling takes longer than it saves in a short training.
             "fuse": False,
             "held_out": held_out,

@@ -92,6 +92,15 @@ def test_a_sweep_is_written_resumed_and_of_one_space(base: Path, capfd: pytest.C
     assert all(row["LUT"] == "" and row["front_LUT"] == "0" for row in rows)
     assert run(arguments(base, 5, "--epochs", "2")) == 2
     assert "epochs = 1, got 2" in capfd.readouterr().err
+    text = base.read_text()
+    base.write_text(text.replace("[train]", "[train]\nweight_decay = 0.1"))
+    assert run(arguments(base, 5)) == 2
+    assert "recipe = " in capfd.readouterr().err, "trials of another recipe are not compared with these"
+    # What a trial does not take from the recipe is none of the study's business.
+    base.write_text(text.replace("[train]", "[train]\nfreeze_epochs = 1"))
+    assert run(arguments(base, 4)) == 0
+    trial = config_of(load_config(str(base)), [4, 8], [3, 3], 1, 6, 1000)
+    assert trial.train.freeze_epochs == 0
 
 
 def test_a_uniform_sweep_tries_each_pair_once_and_lands_on_a_page(
