@@ -58,8 +58,11 @@ def recipe_of(base: TrainSpec, changes: dict[str, Any], epochs: int, held_out: i
         **base.model_dump(),
         **plain,
         "distillation": 0.0,
+        "temperature": 1.0,
+        "recurrence": 0,
         **changes,
         "start": None,
+        "teacher": None,
         "float_epochs": float_epochs,
         "epochs": epochs - float_epochs,
         # Statistics that stand still while the learning rate is high, as in half of two epochs, let a training diverge.

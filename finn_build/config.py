@@ -178,7 +178,7 @@ def _with_absolute_paths(config: Config) -> Config:
         update={
             "model": config.model.model_copy(update=resolved(config.model, "checkpoint", "path")),
             "data": config.data.model_copy(update=resolved(config.data, "path")),
-            "train": config.train.model_copy(update=resolved(config.train, "start")),
+            "train": config.train.model_copy(update=resolved(config.train, "start", "teacher")),
             "folding": config.folding.model_copy(update=resolved(config.folding, "file")),
         }
     )

@@ -5,7 +5,7 @@ saved to resume a training.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import cv2
@@ -77,6 +77,12 @@ def draw_epoch(images: int, size: int, seed: int, phase: int, epoch: int, mixup:
         holes=generator.integers(size, size=(images, 2)),
         mixtures=generator.beta(mixup, mixup, images) if mixup > 0 else np.ones(images),
     )
+
+
+def reordered(draw: Epoch, order: NDArray[np.int64]) -> Epoch:
+    """The same choices for each image, with the images in another order, int64 [N]."""
+    places = np.argsort(draw.order)[order]
+    return Epoch(**{field.name: getattr(draw, field.name)[places] for field in fields(Epoch)})
 
 
 def augment(

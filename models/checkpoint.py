@@ -94,6 +94,24 @@ def load_checkpoint(path: Path, spec: ModelSpec, classes: int) -> tuple[QuantRes
     return network, facts
 
 
+def open_checkpoint(path: Path) -> tuple[QuantResNet, CheckpointFacts]:
+    """Build the network that a checkpoint says it holds, and load its weights.
+
+    Returns:
+        The network in evaluation mode, and the facts.
+
+    Raises:
+        ModelError: as `load_checkpoint`.
+    """
+    model, facts, _ = _read(path)
+    try:
+        spec = ModelSpec.model_validate(model | {"checkpoint": path})
+    except ValidationError as error:
+        remedy = "fetch the file again, or train it with finn-cam train"
+        raise ModelError(str(path), "the shape of a network", _reason(error), remedy) from error
+    return load_checkpoint(path, spec, len(facts.labels))
+
+
 def read_facts(path: Path) -> CheckpointFacts:
     """What a checkpoint says of itself, without building its network.
 

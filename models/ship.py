@@ -11,8 +11,12 @@ from models.network import Arithmetic
 from models.spec import TrainSpec
 from models.train_progress import TrainResult
 
-_OFFICIAL_BATCH_SHA256 = "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"
-"""Of `data_batch_1.bin` in CIFAR-10's official archive."""
+_OFFICIAL_BATCHES = {
+    "data_batch_1.bin": ("sha256", "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"),
+    "data_batch_1": ("md5", "c99cafc152244af753f735de768cd75f"),
+}
+"""Of the first batch in CIFAR-10's official archives: the binary version's, and the Python version's."""
+COPY = "CIFAR-10, a copy whose pixels are not the official ones"
 
 
 def describe_images(kind: str, root: Path) -> str:
@@ -26,10 +30,12 @@ def describe_images(kind: str, root: Path) -> str:
         return "Tiny-ImageNet"
     if kind == "folder":
         return f"the class folders of '{root.name}'"
-    batch = root / "data_batch_1.bin"
-    if batch.is_file() and hashlib.sha256(batch.read_bytes()).hexdigest() == _OFFICIAL_BATCH_SHA256:
-        return "CIFAR-10"
-    return "CIFAR-10, a copy whose pixels are not the official ones"
+    for name, (kind_of_digest, digest) in _OFFICIAL_BATCHES.items():
+        batch = root / name
+        if batch.is_file():
+            found = hashlib.new(kind_of_digest, batch.read_bytes(), usedforsecurity=False).hexdigest()
+            return "CIFAR-10" if found == digest else COPY
+    return COPY
 
 
 def ship(

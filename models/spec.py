@@ -174,7 +174,15 @@ class TrainSpec(Table):
     """The share of a one-cycle schedule in which the learning rate rises."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     distillation: float = Field(default=0.0, ge=0, le=1)
-    """The share of the loss that compares with the answer of the float network, or of `start` without quantisers."""
+    """The share of the loss that compares with a teacher's answer: of `teacher`, else of the network after its float
+    phase, or of `start` without quantisers; these two teach the quantised phase alone."""
+    teacher: LoosePath | None = None
+    """A checkpoint of any network for these classes and this image size, as a wider one; it teaches both phases."""
+    temperature: float = Field(default=1.0, gt=0, le=100)
+    """Softens both answers of a distillation (Hinton et al., arXiv:1503.02531)."""
+    recurrence: int = Field(default=0, ge=0)
+    """After so many epochs the same changed images come again, in another order, so that `teacher` is asked once for
+    each and its answers are kept; 0: new ones for ever."""
     augment: list[Augmentation] = ["crop", "flip"]
     mixup: float = Field(default=0.0, ge=0, le=4)
     """The beta distribution's parameter of mixup (Zhang et al., arXiv:1710.09412); 0 for none."""
@@ -186,10 +194,10 @@ class TrainSpec(Table):
     """Training images kept apart to choose by; the test set is only reported on."""
     seed: int = Field(default=0, ge=0)
 
-    @field_serializer("start")
-    def _named(self, start: Path | None) -> str | None:
+    @field_serializer("start", "teacher")
+    def _named(self, checkpoint: Path | None) -> str | None:
         # A recipe is kept in checkpoints and cards, which name no folder of a machine.
-        return start.name if start is not None else None
+        return checkpoint.name if checkpoint is not None else None
 
     @model_validator(mode="after")
     def _ordered(self) -> "TrainSpec":
@@ -197,6 +205,10 @@ class TrainSpec(Table):
             raise ValueError("freeze_epochs is at most epochs")
         if self.start is not None and self.float_epochs > 0:
             raise ValueError("start takes the place of the float phase: float_epochs has to be 0")
-        if self.distillation > 0 and self.float_epochs == 0 and self.start is None:
-            raise ValueError("distillation needs float_epochs or start")
+        if self.distillation > 0 and self.float_epochs == 0 and self.start is None and self.teacher is None:
+            raise ValueError("distillation needs teacher, float_epochs or start")
+        if self.teacher is not None and self.distillation == 0:
+            raise ValueError("teacher needs distillation above 0")
+        if self.recurrence and (self.teacher is None or self.mixup):
+            raise ValueError("recurrence is for a teacher, without mixup")
         return self

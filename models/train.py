@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.augment import Epoch, draw_epoch
+from models.augment import Epoch, draw_epoch, reordered
 from models.checkpoint import read_weights
 from models.datasets.dataset import Dataset
 from models.evaluate import evaluate, to_input
-from models.network import Arithmetic, QuantResNet, build_network, calibrate, channels_last
+from models.network import Arithmetic, build_network, calibrate, channels_last
 from models.processes import Processes, normalise_globally
 from models.spec import ModelSpec, TrainSpec
 from models.tensors import restore
@@ -22,7 +22,7 @@ from models.train_loss import loss_of
 from models.train_progress import Progress, TrainResult
 from models.train_recipe import PHASES, identities, learning_rate_at, new_optimizer, split_held_out
 from models.train_state import Position, load_state, momentum_of, restore_momentum, save_state, write_atomically
-from models.train_teacher import float_weights, taught_by, teacher_of
+from models.train_teacher import Teacher, float_weights, other_teacher, teacher_of
 
 CALIBRATION_IMAGES = 512
 OTHER_SHAPE = "start from a checkpoint whose groups, channels and classes are this network's"
@@ -63,13 +63,15 @@ class Training:
         self.network = channels_last(build_network(spec, len(data.names)).to(device))
         if self.processes.count > 1:
             normalise_globally(self.network)
-        self.teacher: QuantResNet | None = None
+        self.teacher: Teacher | None = None
         self.forward: Callable[[Tensor], tuple[Tensor, Tensor]] = self.network
         self.entered: tuple[int, bool] | None = None
         self.names = {parameter: name for name, parameter in self.network.named_parameters()}
         self.position = Position()
         self.optimizer = new_optimizer(self.network, self.recipe)
         self._resume(spec)
+        if self.position.phase < len(PHASES):
+            self._load_teacher()
         self.processes.require_same(str(folder), self.position.phase, self.position.epoch, self.position.step)
 
     def run(self, on_progress: Callable[[Progress], None] | None = None) -> TrainResult:
@@ -97,11 +99,13 @@ class Training:
         )
 
     def _run_epoch(self, on_progress: Callable[[Progress], None] | None) -> None:
-        recipe, position = self.recipe, self.position
-        size = self.train_set.images.shape[1]
-        draw = draw_epoch(len(self.train_set), size, recipe.seed, position.phase, position.epoch, recipe.mixup)
+        position = self.position
+        began = saved = time.monotonic()
+        draw = self._draw()
         self._enter_epoch()
-        saved = time.monotonic()
+        if self.teacher is not None:
+            self.teacher.enter(position.epoch, draw)
+        position.seconds += time.monotonic() - began
         while position.step < self.steps:
             began = time.monotonic()
             self._step(draw)
@@ -114,6 +118,15 @@ class Training:
                 on_progress(self._progress())
         self._end_epoch()
 
+    def _draw(self) -> Epoch:
+        recipe, position, count = self.recipe, self.position, len(self.train_set)
+        size = self.train_set.images.shape[1]
+        draw = draw_epoch(count, size, recipe.seed, position.phase, position.epoch, recipe.mixup)
+        if not recipe.recurrence:
+            return draw
+        # Both phases see the same changed images, so that the teacher answers for both at once.
+        return reordered(draw_epoch(count, size, recipe.seed, 0, position.epoch % recipe.recurrence), draw.order)
+
     def _step(self, draw: Epoch) -> None:
         recipe, position = self.recipe, self.position
         done = (position.epoch * self.steps + position.step) / (self.epochs[position.phase] * self.steps)
@@ -125,8 +138,8 @@ class Training:
         half = recipe.precision == "bfloat16"
         with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=half):
             logits, _ = self.forward(batch.images)
-            taught = taught_by(self.teacher, batch.images)
         logits = logits.float()
+        taught = self.teacher.answers(batch.images, batch.chosen) if self.teacher is not None else None
         loss = loss_of(logits, batch.labels, recipe, batch.partners, batch.shares, taught)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -195,6 +208,8 @@ class Training:
         else:
             position.phase = 2
         self._save()
+        if position.phase == 2 and self.teacher is not None:
+            self.teacher.forget()
 
     def _start_quantised(self) -> None:
         images = to_input(self.train_set.images[:CALIBRATION_IMAGES], self.device)
@@ -212,13 +227,19 @@ class Training:
         self._load_teacher()
 
     def _load_teacher(self) -> None:
-        if not self.recipe.distillation:
+        recipe, float_phase = self.recipe, self.position.phase == 0
+        if not recipe.distillation or self.teacher is not None or (float_phase and recipe.teacher is None):
             return
-        if self.recipe.start is not None:
-            place, weights = self.recipe.start, read_weights(self.recipe.start)
+        if recipe.teacher is not None:
+            network = other_teacher(recipe.teacher, self.train_set, self.device)
+        elif recipe.start is not None:
+            network = teacher_of(read_weights(recipe.start), recipe.start, self.network, self.device)
         else:
-            place, weights = self.float_path, float_weights(self.float_path, self.float_identity)
-        self.teacher = teacher_of(weights, place, self.network, self.device)
+            weights = float_weights(self.float_path, self.float_identity)
+            network = teacher_of(weights, self.float_path, self.network, self.device)
+        # Processes that share a batch ask for their own part of it; one alone keeps the answers.
+        folder = self.folder if self.processes.count == 1 else None
+        self.teacher = Teacher(network, self.train_set, recipe, folder, self.identity)
 
     def _save(self) -> None:
         if not self.processes.first:
@@ -237,8 +258,6 @@ class Training:
         weights = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
         restore(self.network, weights, str(self.state_path), REMEDY)
         restore_momentum(self.optimizer, self.names, momentum, self.device)
-        if self.position.phase == 1:
-            self._load_teacher()
 
     def _take_float_weights(self) -> None:
         """Skip the float phase where another config of this family has been through the very same one."""

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models.augment import Epoch, augment
@@ -20,11 +22,13 @@ class Batch:
     Args:
         images: float NCHW [N, 3, S, S] in [0, 1], mixed where the recipe says so.
         labels: int64 [N].
+        chosen: int64 [N], which of the data's images they are.
         partners, shares: labels int64 [N] of the images mixed in, and each image's own share float [N]; or None.
     """
 
     images: Tensor
     labels: Tensor
+    chosen: NDArray[np.int64]
     partners: Tensor | None = None
     shares: Tensor | None = None
 
@@ -49,12 +53,12 @@ class Batches:
         own = slice(first + self.mine.start, first + self.mine.stop)
         images, labels = self._augmented(draw, own)
         if not self.recipe.mixup:
-            return Batch(images, labels)
+            return Batch(images, labels, draw.order[own])
         # Each image is mixed with the one across the whole batch: those of the mirrored part, backwards.
         end = first + self.recipe.batch_size
         others, partners = self._augmented(draw, slice(end - self.mine.stop, end - self.mine.start))
         shares = torch.from_numpy(draw.mixtures[own]).float().to(self.device)
-        return Batch(mix(images, others.flip(0), shares), labels, partners.flip(0), shares)
+        return Batch(mix(images, others.flip(0), shares), labels, draw.order[own], partners.flip(0), shares)
 
     def _augmented(self, draw: Epoch, chosen: slice) -> tuple[Tensor, Tensor]:
         order = draw.order[chosen]

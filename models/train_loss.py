@@ -29,10 +29,10 @@ def loss_of(
     Args:
         logits: float32 [N, classes].
         labels: int64 [N].
-        recipe: its label_smoothing and distillation.
+        recipe: its label_smoothing, distillation and temperature.
         partners, shares: labels int64 [N] of the images that were mixed in, and each image's own share, float [N].
-        taught: class probabilities of the teacher, float [N, classes] (Hinton et al., arXiv:1503.02531, at
-            temperature 1).
+        taught: class probabilities of the teacher at the recipe's temperature T, float [N, classes]. The student's
+            are taken at T too, and this part of the loss weighs T² (Hinton et al., arXiv:1503.02531, section 2).
     """
     smooth = recipe.label_smoothing
     if partners is None or shares is None:
@@ -43,4 +43,6 @@ def loss_of(
         loss = other.lerp(own, shares).mean()
     if taught is None:
         return loss
-    return (1 - recipe.distillation) * loss + recipe.distillation * functional.cross_entropy(logits, taught)
+    T = recipe.temperature
+    told = T * T * functional.cross_entropy(logits / T, taught)
+    return (1 - recipe.distillation) * loss + recipe.distillation * told

@@ -22,11 +22,15 @@ _QUANTISED_FIELDS = {"epochs", "freeze_epochs", "learning_rate", "scale_learning
 def identities(spec: ModelSpec, recipe: TrainSpec, data: Dataset) -> tuple[str, str]:
     """Fingerprints of a whole training and of its float phase alone, which configs of one family share."""
     images = fingerprint(data.images, data.labels)
-    if recipe.start is not None:
-        images = fingerprint(images, *(tensor.numpy() for tensor in read_weights(recipe.start).values()))
+    for checkpoint in (recipe.start, recipe.teacher):
+        if checkpoint is not None:
+            images = fingerprint(images, *(tensor.numpy() for tensor in read_weights(checkpoint).values()))
     geometry = {"stem", "groups", "pooling"}
     whole = [spec.model_dump(mode="json", include=geometry | _BIT_WIDTHS), recipe.model_dump(mode="json")]
     float_recipe = recipe.model_dump(mode="json", exclude=_QUANTISED_FIELDS)
+    if recipe.teacher is not None:
+        # It teaches the float phase as well.
+        float_recipe["distillation"] = recipe.distillation
     return (
         fingerprint(*whole, images),
         fingerprint(spec.model_dump(mode="json", include=geometry), float_recipe, images),

@@ -96,6 +96,11 @@ def config_of(base: Config, channels: list[int], bits: list[int], epochs: int, h
             "fuse": False,
             "held_out": held_out,
             "start": None,
+            # Trials are compared with each other, each by what it learns from the images.
+            "teacher": None,
+            "temperature": 1.0,
+            "recurrence": 0,
+            "distillation": 0.0 if base.train.teacher is not None else base.train.distillation,
         }
     )
     # Checked anew, and a copy is not.
