@@ -107,7 +107,10 @@ def evaluate(
         for label, counts in zip(found.labels, matrix, strict=True):
             table.add_row(label, *(str(count) if count else "·" for count in counts))
         output.print(table)
-    output.print(f"{found.images} {which} images of {found.dataset} in {seconds:.1f} s")
+    from models.ship import describe_images
+
+    words = describe_images(found.dataset, root)
+    output.print(f"{found.images:,} {which} images in {seconds:.1f} s: {words}")
     return 0
 
 

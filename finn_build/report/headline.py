@@ -83,7 +83,8 @@ def _accuracy_tile(report: Report) -> Tile:
         for name, value in (("float", accuracy.float_), ("Brevitas", accuracy.quantised))
         if value is not None and percent(value) != best[1]
     ]
-    where = f"{accuracy.dataset}, {accuracy.images:,} {accuracy.split} images"
+    copy = " (a copy)" if accuracy.note else ""
+    where = f"{accuracy.dataset}{copy}, {accuracy.images:,} {accuracy.split} images"
     return Tile(f"Accuracy, {best[0]}", best[1].removesuffix(" %"), "; ".join([*others, where]), unit="%")
 
 

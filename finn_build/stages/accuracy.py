@@ -25,6 +25,7 @@ def measure_accuracy(
     """Runs the whole test split through every form of the network; the confusion matrices go to `confusion.npz`."""
     from finn_build.accuracy import measure
     from finn_build.head import write_arrays
+    from models.ship import COPY, describe_images
 
     found = measure(integer, weights, dataset, "test", model, input_spec, data, progress)
     write_arrays(out / "confusion.npz", dict(found.confusion))
@@ -34,6 +35,8 @@ def measure_accuracy(
         apart, limit = round(abs(trained - compiled), 6), max(MOST_APART, round(1 / found.images, 6))
         checks.append(check("integer accuracy off the quantised one", apart, "<=", limit, unit="of the images"))
     facts: dict[str, Any] = {"dataset": found.dataset, "split": found.split, "images": found.images, **found.accuracy}
+    if describe_images(data.dataset, dataset) == COPY:
+        facts["note"] = f"{COPY}."
     if len(found.labels) <= MOST_KEPT:
         facts |= {"labels": found.labels, "confusion": found.confusion["integer"].tolist()}
     return StageResult(checks=tuple(checks), facts={"accuracy": facts})

@@ -61,6 +61,8 @@ def test_two_folders_of_forty_pictures_are_trained_evaluated_and_localised(
     printed = capsys.readouterr().out
     assert "most often taken for" in printed
     assert "truth ↓ answer →" in printed
+    assert "16 test images in " in printed
+    assert printed.endswith("s: the class folders of 'shapes'\n")
     picture = str(shapes / "disc" / "0.png")
     places = ["--build", str(tmp_path / "build"), "--out", str(tmp_path / "seen")]
     assert run(["localize", picture, "--config", config, "--json", *places]) == 0

@@ -1,7 +1,10 @@
+import hashlib
 from pathlib import Path
 
+import pytest
 from model_helpers import LABELS, random_dataset, small_spec
 
+import models.ship as ship_module
 from models.checkpoint import load_checkpoint
 from models.evaluate import evaluate
 from models.ship import describe_images, ship
@@ -23,8 +26,14 @@ def test_what_ships_is_what_was_trained_and_measured(tmp_path: Path) -> None:
     assert f"{100 * facts.test_accuracy['quantised']:.2f} %" in path.with_suffix(".md").read_text()
 
 
-def test_only_the_official_pixels_are_called_cifar10(tmp_path: Path) -> None:
+def test_only_the_official_pixels_are_called_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "data_batch_1.bin").write_bytes(b"other pixels")
     assert "not the official ones" in describe_images("cifar10", tmp_path)
+    (tmp_path / "data_batch_1.bin").unlink()
+    (tmp_path / "data_batch_1").write_bytes(b"other pixels")
+    assert "not the official ones" in describe_images("cifar10", tmp_path)
+    digest = hashlib.new("md5", b"other pixels", usedforsecurity=False).hexdigest()
+    monkeypatch.setitem(ship_module._OFFICIAL_BATCHES, "data_batch_1", ("md5", digest))
+    assert describe_images("cifar10", tmp_path) == "CIFAR-10"
     assert describe_images("tiny-imagenet", tmp_path) == "Tiny-ImageNet"
     assert tmp_path.name in describe_images("folder", tmp_path)

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from finn_build.report.classes import class_rows, classes, short_labels
 from finn_build.report.html import render_html
 from finn_build.report.schema import Accuracy, Report
+from models.ship import COPY
 
 LABELS = ["cat", "<i>dog</i>", "emu"]
 MATRIX = [[6, 1, 1], [4, 0, 0], [0, 0, 0]]
@@ -47,3 +48,14 @@ def test_the_page_shows_them_and_escapes_labels(sample: ModuleType, tmp_path: Pa
     assert "class 39" in html
     with pytest.raises(ValidationError, match="a row and a column a label"):
         Accuracy(dataset="folder", split="test", images=1, labels=("a",), confusion=((1, 0), (0, 1)))
+
+
+def test_a_copy_of_a_data_set_is_called_one(sample: ModuleType, tmp_path: Path) -> None:
+    def page(note: str) -> str:
+        found = Accuracy(dataset="cifar10", split="test", images=8000, integer=0.5, note=note)
+        return render_html(Report(config="x", accuracy=found, stages=sample.stages()[:2]), tmp_path)
+
+    told = page(f"{COPY}.")
+    assert "cifar10 (a copy), 8,000 test images" in told
+    assert f"8,000 images. {COPY}." in told
+    assert "a copy" not in page("")
