@@ -38,6 +38,11 @@ def images_of(card: str) -> tuple[str, int, list[str]]:
     return line[0], int(line[1]), line[2].split(", ")
 
 
+def figures_of(card: str) -> dict[str, str]:
+    """Accuracies in percent by their words."""
+    return dict(re.findall(r"^\| (same weights, .*|quantised .*|integer graph) \| ([\d.]+) % \|$", card, re.MULTILINE))
+
+
 def test_what_ships_has_a_config_and_a_card() -> None:
     assert set(CONFIGS) >= {"resnet8_4w4a", "resnet8_5w5a", "resnet8_6w6a", "resnet8_loc_5w5a"}
     # F-CAM decoders stand in the card of the network whose they are.
@@ -62,6 +67,14 @@ def test_a_card_says_what_its_config_says(name: str) -> None:
         assert config.train.start.is_file()
 
 
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_readme_says_what_the_card_says(name: str) -> None:
+    card, readme = CARDS[name].read_text(encoding="utf-8"), (ROOT / "README.md").read_text(encoding="utf-8")
+    figures = " | ".join(f"{figure} %" for figure in figures_of(card).values())
+    copy = "CIFAR-10's JPEG copy" if "JPEG copy" in images_of(card)[0] else "Tiny-ImageNet's 20 classes"
+    assert f"| `{name}` | {facts_of(name).test_images:,} of {copy} | {figures} |" in readme
+
+
 @pytest.mark.parametrize("name", CARDS)
 def test_a_card_says_what_its_checkpoint_records(name: str) -> None:
     card, facts = CARDS[name].read_text(encoding="utf-8"), facts_of(name)
@@ -76,7 +89,7 @@ def test_a_card_says_what_its_checkpoint_records(name: str) -> None:
     assert f"- **Trained** on {facts.train_images:,} of its training images. {facts.held_out_images:,} further" in card
     assert f"- **Reported** on {facts.test_images:,} test images" in card
     assert f"- **Took** {facts.seconds / 60:.0f} minutes on" in card
-    rows = dict(re.findall(r"^\| (.*) \| ([\d.]+) % \|$", card, re.MULTILINE))
+    rows = figures_of(card)
     assert rows["same weights, quantisers off"] == f"{100 * facts.test_accuracy['float']:.2f}"
     assert rows["quantised (Brevitas)"] == f"{100 * facts.test_accuracy['quantised']:.2f}"
     assert abs(float(rows["integer graph"]) - float(rows["quantised (Brevitas)"])) < 0.1
