@@ -14,13 +14,15 @@ from models.datasets.pictures import list_pictures, read_picture
 from models.errors import ModelError
 
 SPLIT_FOLDERS: dict[Split, tuple[str, ...]] = {"train": ("train",), "test": ("test", "val")}
+MACOSX = "__MACOSX"
+"""What a Mac's archive leaves beside the folders that it held."""
 TEST_SHARE = 5
 """One picture in so many is a test picture where the folder has no test part of its own."""
 
 
 def class_folders(folder: Path) -> list[Path]:
-    """The folders directly in a folder, by name, but for hidden ones."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    """The folders directly in a folder, by name, but for hidden ones and what a Mac's archive leaves."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", MACOSX)))
 
 
 def part_of(root: Path, split: Split) -> Path | None:

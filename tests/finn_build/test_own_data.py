@@ -132,6 +132,9 @@ def test_what_is_not_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[
     given = ["--data", str(tmp_path / "own"), "--to", str(tmp_path)]
     # What a Mac leaves beside each file.
     (tmp_path / "own" / "a" / "._0.png").write_bytes(b"Mac OS X")
+    (tmp_path / "own" / "__MACOSX" / "a").mkdir(parents=True)
+    (tmp_path / "own" / "__MACOSX" / "a" / "._0.png").write_bytes(b"Mac OS X")
+    (tmp_path / "own" / ".ipynb_checkpoints").mkdir()
     assert run(["init", "one", *given, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["unread"] == ""
     draw(tmp_path / "own" / "a" / "more", "disc", 3)
