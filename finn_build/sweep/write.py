@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from finn_build.cache.store import write_atomically
 from finn_build.pages import chance
@@ -18,7 +19,11 @@ COSTS = {
     "BRAM18": "BRAM18 (estimate)",
     "DSP": "DSP (estimate)",
 }
+BLUE, SHAPES = "#2459d3", "os^Dv"
 COLUMNS = ("channels", "bits", "accuracy", "weights", "weight_bits", "macs", "bit_operations", "LUT", "BRAM18", "DSP")
+
+
+Grid = tuple[list[int], list[list[int]]]
 
 
 @dataclass(frozen=True)
@@ -108,48 +113,84 @@ def page_of(figures: Sequence[Figures], told: Told, picture: str) -> str:
 
 
 def write_plot(figures: Sequence[Figures], told: Told, path: Path) -> None:
-    """Accuracy against each cost as one PNG, coloured by bits; trials on a Pareto front are joined and named."""
+    """Accuracy against each cost as one PNG, coloured by bits; trials on a Pareto front are ringed."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter
 
-    known = {cost: _known(figures, cost) for cost in COSTS}
-    shown = [cost for cost in COSTS if known[cost]]
+    shown = [cost for cost in COSTS if _known(figures, cost)]
     rows = -(-len(shown) // 3)
     figure = Figure(figsize=(15, 4.6 * rows + 0.6), layout="constrained")
     figure.suptitle(f"{told.config} with other widths and bits\n{told.sentence(figures)}", fontsize=11)
-    depths = [one.weight_bits / one.weights for one in figures]
-    points = None
+    grid, points = grid_of(figures), None
     for number, cost in enumerate(shown):
         axes = figure.add_subplot(rows, min(3, len(shown)), number + 1)
-        at = known[cost]
-        costs = [float(getattr(figures[i], cost)) for i in at]
-        percents = [100 * figures[i].accuracy for i in at]
-        front = pareto(costs, percents)
-        chosen = [costs[i] for i in front], [percents[i] for i in front]
-        axes.step(*chosen, where="post", color="#2459d3", linewidth=1, label="Pareto front")
-        axes.scatter(*chosen, s=110, facecolors="none", edgecolors="#2459d3", linewidths=1.2)
-        colours = [depths[i] for i in at]
-        points = axes.scatter(
-            costs, percents, c=colours, cmap="viridis", vmin=min(depths) - 0.01, vmax=max(depths), s=36, zorder=3
-        )
-        for i in front:
-            one = figures[at[i]]
-            name = f"{'/'.join(map(str, one.channels))}\n{_bits(one)} bit"
-            axes.annotate(name, (costs[i], percents[i]), (7, -5), textcoords="offset points", fontsize=7, va="top")
+        _draw_front(axes, figures, cost, named=grid is None)
+        if grid is None:
+            points = _draw_cloud(axes, figures, cost)
+        else:
+            _draw_grid(axes, figures, cost, grid)
         axes.set_xlabel(COSTS[cost])
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.set_ylabel("accuracy on held-out images, %" if number % 3 == 0 else "")
         axes.grid(alpha=0.3)
         # Names stand to the right of their points, and below.
-        axes.margins(x=0.2, y=0.14)
+        axes.margins(x=0.2 if grid is None else 0.08, y=0.14 if grid is None else 0.08)
+    if shown:
+        figure.axes[0].legend(loc="lower right", fontsize=8)
     if points is not None:
-        figure.axes[0].legend(loc="lower right")
         figure.colorbar(points, ax=figure.axes, label="mean bits of a weight", shrink=0.7, pad=0.01)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     partial = path.with_name(f".{path.name}.partial")
     partial.write_bytes(buffer.getvalue())
     partial.replace(path)
+
+
+def _draw_front(axes: Any, figures: Sequence[Figures], cost: str, named: bool) -> None:
+    """The steps of a cost's Pareto front, and a ring around each of its trials; their names where they are wanted."""
+    front = [figures[i] for i in _front(figures, cost)]
+    at = [float(getattr(one, cost)) for one in front], [100 * one.accuracy for one in front]
+    axes.step(*at, where="post", color=BLUE, linewidth=1, label="Pareto front")
+    axes.scatter(*at, s=130, facecolors="none", edgecolors=BLUE, linewidths=1.2, zorder=4)
+    for one, x, y in zip(front, *at, strict=True):
+        if named:
+            name = f"{'/'.join(map(str, one.channels))}\n{_bits(one)} bit"
+            axes.annotate(name, (x, y), (7, -5), textcoords="offset points", fontsize=7, va="top", zorder=5)
+
+
+def _draw_grid(axes: Any, figures: Sequence[Figures], cost: str, grid: Grid) -> None:
+    """Trials of a grid: a colour a bit width, joined, and a shape a width."""
+    from matplotlib import colormaps
+
+    bits, widths = grid
+    for number, kind in enumerate(bits):
+        alike = [figures[i] for i in _known(figures, cost) if figures[i].bits[0] == kind]
+        alike.sort(key=lambda one: one.macs)
+        at = [float(getattr(one, cost)) for one in alike], [100 * one.accuracy for one in alike]
+        colour = colormaps["viridis"](0.92 * number / max(1, len(bits) - 1))
+        axes.plot(*at, ":", color=colour, linewidth=0.9, zorder=3)
+        axes.plot([], [], "-", color=colour, linewidth=5, label=f"{kind} bit")
+        for one, x, y in zip(alike, *at, strict=True):
+            axes.plot(x, y, SHAPES[widths.index(one.channels)], color=colour, markersize=7, zorder=3)
+    for shape, channels in zip(SHAPES, widths, strict=False):
+        axes.plot([], [], shape, color="0.4", markersize=7, label="/".join(map(str, channels)))
+
+
+def _draw_cloud(axes: Any, figures: Sequence[Figures], cost: str) -> Any:
+    """Trials of any widths and bits, coloured by the mean of their weights' bits."""
+    known = [figures[i] for i in _known(figures, cost)]
+    depths = [one.weight_bits / one.weights for one in figures]
+    at = [float(getattr(one, cost)) for one in known], [100 * one.accuracy for one in known]
+    colours = [one.weight_bits / one.weights for one in known]
+    return axes.scatter(*at, c=colours, cmap="viridis", vmin=min(depths) - 0.01, vmax=max(depths), s=36, zorder=3)
+
+
+def grid_of(figures: Sequence[Figures]) -> Grid | None:
+    """Bit widths and channels of trials that have one bit width each; None for others, and for more than SHAPES."""
+    bits = sorted({one.bits[0] for one in figures})
+    widths = sorted(list(channels) for channels in {tuple(one.channels) for one in figures})
+    single = all(len(set(one.bits)) == 1 for one in figures)
+    return (bits, widths) if single and len(widths) <= len(SHAPES) else None
 
 
 def _bits(one: Figures) -> str:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from finn_build.cli.app import run
 from finn_build.config import load_config
 from finn_build.sweep.space import config_of, fps_of
 from finn_build.sweep.trial import Figures, run_trial
-from finn_build.sweep.write import COSTS, pareto, write_table
+from finn_build.sweep.write import COSTS, Told, grid_of, pareto, write_plot, write_table
 from models.datasets.load import load_dataset
 from models.size import size_of
 
@@ -182,6 +183,19 @@ def test_a_pareto_front_is_what_nothing_beats(tmp_path: Path) -> None:
     assert [row["front_weights"] for row in rows] == ["1", "0"]
     assert [row["front_LUT"] for row in rows] == ["0", "1"], "what was not estimated beats nothing"
     assert set(COSTS) <= {name.removeprefix("front_") for name in rows[0]}
+
+
+def test_every_trial_of_a_grid_and_of_a_cloud_is_drawn(tmp_path: Path) -> None:
+    one = Figures([8, 16], [4, 4], 0.5, 10, 40, 100, 1600, 5.0, 1.0, 0.0, 100.0, True, 1.0)
+    other = replace(one, channels=[4, 8], bits=[3, 3], accuracy=0.4, weights=5, weight_bits=15, macs=50, LUT=None)
+    told = Told("base", 2, 1, 80, 20, 1000)
+    assert grid_of([one, other]) == ([3, 4], [[4, 8], [8, 16]])
+    assert grid_of([one, replace(other, bits=[3, 4])]) is None
+    assert grid_of([replace(one, channels=[width]) for width in range(6)]) is None
+    for figures in ([one, other], [one, replace(other, bits=[3, 4])], [other], [replace(one, LUT=None)], []):
+        write_plot(figures, told, tmp_path / "plot.png")
+        with Image.open(tmp_path / "plot.png") as picture:
+            assert picture.size[0] == 1650
 
 
 @pytest.mark.parametrize(
