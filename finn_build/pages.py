@@ -16,15 +16,19 @@ def put_into(page: Path, kind: str, name: str, text: str) -> None:
         text: Markdown that ends with a line break.
 
     Raises:
-        UserError: the file cannot be read.
+        UserError: the file cannot be read, or the end of the text that it is to replace is not marked.
     """
     begin, end = f"<!-- {kind} {name} -->\n", f"<!-- end of {kind} -->\n"
     try:
         whole = page.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(str(page), "a Markdown file", str(error.strerror), "correct --into") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "bytes that are no UTF-8"
+        raise UserError(str(page), "a Markdown file", str(reason), "correct --into") from None
     head, found, rest = whole.partition(begin)
-    tail = rest.partition(end)[2] if found else ""
+    _, ended, tail = rest.partition(end)
+    if found and not ended:
+        # All that follows would be taken for the old text.
+        raise UserError(str(page), f"{end.strip()} after {begin.strip()}", "none", "put it back, or remove both")
     head = head if found else head.rstrip("\n") + "\n\n"
     write_atomically(page, head + begin + text + end + tail)
 

@@ -101,3 +101,11 @@ def test_the_table_says_what_may_be_chance(tmp_path: Path) -> None:
     assert page.read_text() == f"# Results\n\nfirst\n\n{marks.format('a', 'new')}\n{marks.format('b', 'other')}"
     with pytest.raises(UserError, match="--into"):
         put_into(tmp_path / "absent.md", "ablation", "a", "x")
+    # By hand, without the mark at its end: what follows is not lost.
+    page.write_text("<!-- ablation a -->\nold\n\n# What is dear\n")
+    with pytest.raises(UserError, match="expected <!-- end of ablation -->"):
+        put_into(page, "ablation", "a", "new\n")
+    assert page.read_text().endswith("dear\n")
+    page.write_bytes(b"\xff")
+    with pytest.raises(UserError, match="no UTF-8"):
+        put_into(page, "ablation", "a", "new\n")
