@@ -31,6 +31,14 @@ INGREDIENTS: dict[str, dict[str, Any]] = {
     "and cut-out": {"augment": ["crop", "flip", "cutout"]},
     "zoom instead of crop": {"augment": ["zoom", "flip"]},
 }
+TAUGHT = {"distillation": 0.8, "temperature": 4.0, "recurrence": 4}
+
+
+def ingredients_of(base: TrainSpec) -> dict[str, dict[str, Any]]:
+    """The rows of a config's table by name, each with what it changes; a teacher's where the config names one."""
+    if base.teacher is None:
+        return INGREDIENTS
+    return INGREDIENTS | {f"and distillation 0.8 from {base.teacher.stem}, both at temperature 4": TAUGHT}
 
 
 @dataclass(frozen=True)
@@ -47,22 +55,25 @@ def recipe_of(base: TrainSpec, changes: dict[str, Any], epochs: int, held_out: i
     """A short recipe: two thirds of the epochs in float, one third quantised, or all of them where there is no float.
 
     Args:
-        base: whose batch size, learning rates and precision are taken.
+        base: whose batch size, precision and teacher are taken.
         changes: what is different from the base of the table.
         epochs: in all.
         held_out: images to judge by.
     """
     float_epochs = changes.get("float_epochs", 2 * epochs // 3)
     plain = {"schedule": "one-cycle", "augment": ["crop", "flip"], "mixup": 0.0, "label_smoothing": 0.0}
+    # The table's own, so that it stays what it is while the recipes go on.
+    rates = {"float_learning_rate": 0.2, "learning_rate": 0.05 if float_epochs else 0.2, "scale_learning_rate": 0.01}
     recipe = {
         **base.model_dump(),
         **plain,
+        **rates,
         "distillation": 0.0,
         "temperature": 1.0,
         "recurrence": 0,
         **changes,
         "start": None,
-        "teacher": None,
+        "teacher": base.teacher if "recurrence" in changes else None,
         "float_epochs": float_epochs,
         "epochs": epochs - float_epochs,
         # Statistics that stand still while the learning rate is high, as in half of two epochs, let a training diverge.
@@ -71,9 +82,6 @@ def recipe_of(base: TrainSpec, changes: dict[str, Any], epochs: int, held_out: i
         "fuse": False,
         "held_out": held_out,
     }
-    if not float_epochs:
-        # As fast as the float phase would have learnt.
-        recipe["learning_rate"] = base.float_learning_rate
     return TrainSpec.model_validate(recipe)
 
 
@@ -89,7 +97,7 @@ def ablate(
     """Trains once for each ingredient; what was finished before is not trained again.
 
     Args:
-        config: whose network, batch size and learning rates are taken.
+        config: whose network, batch size, precision and teacher are taken.
         data: the folder of the data set that the user names.
         folder: where trainings are kept.
         epochs: of each, in all.
@@ -116,7 +124,7 @@ def ablate(
         raise UserError("--images", f"at most the {len(whole)} there are", str(images), "ask for fewer")
     learnt = whole.subset(np.sort(np.random.default_rng([0]).permutation(len(whole))[:images]))
     rows = []
-    for name, changes in INGREDIENTS.items():
+    for name, changes in ingredients_of(config.train).items():
         recipe = recipe_of(config.train, changes, epochs, images // 5)
         # By network, recipe and images: a row of another recipe is never taken for this one.
         place = folder / identities(config.model, recipe, learnt)[0][:16]
