@@ -14,6 +14,7 @@ from finn_build.cache.key import tool_versions
 from finn_build.cache.source import source_digests
 from finn_build.config import Config
 from finn_build.environment import default_build_folder
+from finn_build.evaluation import read_evaluation
 from finn_build.folding.record import read_folded
 from finn_build.localisation_report import read_localisation
 from finn_build.package.build import publish_package
@@ -58,6 +59,8 @@ def conclude(config: Config, runner: Runner, folder: Path, command: str, write: 
     """
     facts = {name: part for run in runner.done for name, part in run.result.facts.items() if name in PARTS}
     facts |= _recorded(folder, facts)
+    if "accuracy" not in facts and (evaluated := read_evaluation(folder)) is not None:
+        facts["accuracy"] = evaluated
     rows = [row for run in runner.done for row in run.result.verification]
     report = Report.model_validate(
         {

@@ -68,6 +68,7 @@ def evaluate(
     with stages.running():
         outcome = build_all(chosen, BuildOptions(until="streamline", out=out, report=False), stages)
         from finn_build.accuracy import measure
+        from finn_build.evaluation import keep_evaluation
 
         tell = stages.started("evaluate", f"{chosen.data.dataset}, {which} images", [])
         weights = outcome.folder / "model" / "network.safetensors"
@@ -81,6 +82,7 @@ def evaluate(
             chosen.data,
             tell,
         )
+        page = keep_evaluation(outcome.folder, found, root) if which == "test" else None
     seconds = time.perf_counter() - start
     if as_json:
         result = {
@@ -111,6 +113,8 @@ def evaluate(
 
     words = describe_images(found.dataset, root)
     output.print(f"{found.images:,} {which} images in {seconds:.1f} s: {words}")
+    if which == "test":
+        output.print(f"also in {page or f'the report of the next finn-cam build {chosen.name}'}")
     return 0
 
 

@@ -1,9 +1,7 @@
 """Stage `accuracy`: float, quantised and integer accuracy on the test images, where there is a data set."""
 
 from pathlib import Path
-from typing import Any
 
-from finn_build.report.classes import MOST_KEPT
 from finn_build.report.schema import check
 from finn_build.stages.result import Progress, StageResult
 from models.spec import DataSpec, InputSpec, ModelSpec
@@ -24,8 +22,8 @@ def measure_accuracy(
 ) -> StageResult:
     """Runs the whole test split through every form of the network; the confusion matrices go to `confusion.npz`."""
     from finn_build.accuracy import measure
+    from finn_build.evaluation import facts_of
     from finn_build.head import write_arrays
-    from models.ship import COPY, describe_images
 
     found = measure(integer, weights, dataset, "test", model, input_spec, data, progress)
     write_arrays(out / "confusion.npz", dict(found.confusion))
@@ -34,9 +32,4 @@ def measure_accuracy(
     if trained is not None and compiled is not None:
         apart, limit = round(abs(trained - compiled), 6), max(MOST_APART, round(1 / found.images, 6))
         checks.append(check("integer accuracy off the quantised one", apart, "<=", limit, unit="of the images"))
-    facts: dict[str, Any] = {"dataset": found.dataset, "split": found.split, "images": found.images, **found.accuracy}
-    if describe_images(data.dataset, dataset) == COPY:
-        facts["note"] = f"{COPY}."
-    if len(found.labels) <= MOST_KEPT:
-        facts |= {"labels": found.labels, "confusion": found.confusion["integer"].tolist()}
-    return StageResult(checks=tuple(checks), facts={"accuracy": facts})
+    return StageResult(checks=tuple(checks), facts={"accuracy": facts_of(found, dataset)})

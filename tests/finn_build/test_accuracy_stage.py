@@ -55,6 +55,35 @@ def test_an_integer_graph_that_answers_otherwise_fails_the_check(
     assert checks[0]["measured"] == pytest.approx(abs(accuracy["integer"] - accuracy["quantised"]), abs=1e-6)
 
 
+def test_what_evaluate_found_is_in_the_report_of_that_network_alone(
+    copy: Path, dataset: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    trained(copy, ["circle", "square", "<b>star</b>"])
+    common = [str(copy / "tiny.toml"), "--out", str(copy / "build")]
+    build = ["build", *common, "--until", "streamline"]
+    assert run(build) == 0
+    place = copy / "build" / "tiny" / "report.json"
+    assert json.loads(place.read_text())["accuracy"] is None
+    assert run(["evaluate", *common, "--data", str(dataset), "--split", "train", "--json"]) == 0
+    assert json.loads(place.read_text())["accuracy"] is None, "training images are not reported on"
+    capfd.readouterr()
+    assert run(["evaluate", *common, "--data", str(dataset), "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    shown = json.loads(place.read_text())["accuracy"]
+    assert {form: shown[form] for form in found["accuracy"]} == found["accuracy"]
+    assert shown["confusion"] == found["confusion"]["integer"]
+    assert "Confusion matrix" in place.with_suffix(".html").read_text()
+    assert run(build) == 0
+    assert json.loads(place.read_text())["accuracy"] == shown, "the next build keeps it"
+    weights = load_file(copy / "tiny.safetensors")
+    weights["fc.weight"] = -weights["fc.weight"]
+    with safe_open(copy / "tiny.safetensors", framework="pt") as file:
+        about = file.metadata()
+    save_file(weights, copy / "tiny.safetensors", about)
+    assert run(build) == 0
+    assert json.loads(place.read_text())["accuracy"] is None, "it was another network's"
+
+
 def trained(copy: Path, labels: list[str]) -> None:
     """Gives the build's random weights the place, and the class names, of trained ones."""
     place = copy / "tiny.safetensors"
