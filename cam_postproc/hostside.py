@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -255,7 +256,7 @@ def _exp(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 # ---------------------------------------------------------------- streams
 
 
-def pack_stream(values: npt.NDArray[np.integer[npt.NBitBase]], bits: int, lanes: int) -> UInt8:
+def pack_stream(values: npt.NDArray[np.integer[Any]], bits: int, lanes: int) -> UInt8:
     """Bytes of a FINN stream of unsigned integers: uint8 [N, bytes].
 
     Each beat holds `lanes` values, the first in the low bits, padded to whole bytes, little-endian.
@@ -281,6 +282,9 @@ def unpack_stream(data: UInt8, bits: int, lanes: int, shape: Sequence[int]) -> n
     _want_stream(bits, lanes, count)
     beat_bytes = -(-lanes * bits // 8)
     _want_shape("stream", data, (len(data), count // lanes * beat_bytes))
+    if lanes == 1 and bits <= 8:
+        # A byte a value, as a tap's stream often is: there is nothing to take apart.
+        return np.asarray((data & ((1 << bits) - 1)).reshape(len(data), *shape), dtype=np.uint32)
     beats = np.ascontiguousarray(data).reshape(len(data), -1, beat_bytes)
     ones = np.unpackbits(beats, axis=-1, bitorder="little")[..., : lanes * bits].reshape(len(data), count, bits)
     padded = np.zeros((len(data), count, 32), dtype=np.uint8)

@@ -12,6 +12,7 @@ from typing import Any
 from finn_build.errors import ToolFailed, UserError
 from finn_build.package.bitfile import check_bitfile
 from finn_build.package.contents import bitfile as place_of_bitfile
+from finn_build.package.driver import INSTALL
 from finn_build.package.manifest import Manifest
 from finn_build.package.verify import verify_package
 
@@ -71,6 +72,9 @@ def deploy(
         ToolFailed: ssh or scp failed, or the board's self-test ended without a report.
     """
     manifest = verify_package(package)
+    if not any(file.path == INSTALL for file in manifest.files):
+        remedy = "build with head = cam or tap"
+        raise UserError(str(package), "a package with a driver", f"head = {manifest.head}, which has none", remedy)
     if bitfile is not None:
         check_bitfile(bitfile, bitfile.with_suffix(".hwh"), manifest)
     elif manifest.bitfile is None:

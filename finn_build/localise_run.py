@@ -1,5 +1,6 @@
 """Running pictures through one form of a built network, and reading the answers."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -20,6 +21,9 @@ FCAM_THRESHOLD = 0.65
 """τ of a box in a decoder's map, which is fuller than a class activation map: between those that 50 boxed training
 images a class choose for the shipped decoders, 0.66 (tap) and 0.70 (skips)."""
 
+NPY, ZIP = b"\x93NUMPY", b"PK"
+"""How files begin."""
+
 Form = Callable[[Sequence[Seen], NDArray[np.uint8] | None], list[Answer]]
 """Pictures, and their taps where they are known already, to answers."""
 
@@ -30,17 +34,32 @@ def read_taps(path: Path, pictures: int) -> NDArray[np.uint8]:
     Raises:
         UserError: there is no such file, or it is no such array; naming what it is.
     """
-    remedy = "save the taps of all pictures, in their order, with numpy.save"
+    place, remedy = f"--taps {path}", "save the taps of all pictures, in their order, with numpy.save"
+    if not path.is_file():
+        # A pipe would be waited for.
+        got = "a folder" if path.is_dir() else "a pipe or a device" if path.exists() else "no such file"
+        raise UserError(place, "an .npy file", got, remedy)
     try:
-        found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        got = "another file" if path.is_file() else "no such file"
-        raise UserError(f"--taps {path}", "an .npy file", got, remedy) from None
-    good = isinstance(found, np.ndarray) and found.dtype == np.uint8 and found.ndim == 4
-    if not good or len(found) != pictures:
-        got = f"{getattr(found, 'dtype', type(found).__name__)} {list(getattr(found, 'shape', ()))}"
-        raise UserError(f"--taps {path}", f"uint8 [{pictures}, h, w, C], a tap for each picture", got, remedy)
-    return np.asarray(found, np.uint8)
+        with path.open("rb") as file, warnings.catch_warnings():
+            # Of files that an old Python wrote, which are read all the same.
+            warnings.simplefilter("ignore")
+            start = file.read(len(NPY))
+            file.seek(0)
+            if start[: len(ZIP)] == ZIP:
+                raise UserError(place, "an .npy file", "a zip archive, as .npz files are", remedy)
+            if start != NPY:
+                raise UserError(place, "an .npy file", "another file" if start else "an empty file", remedy)
+            found = np.lib.format.read_array(file, allow_pickle=False)
+    except (UserError, PermissionError):
+        raise
+    except Exception as error:
+        # Damaged files make numpy raise almost anything.
+        got = f"one that cannot be read ({' '.join(str(error).split()) or type(error).__name__})"
+        raise UserError(place, "a whole .npy file of numbers", got, remedy) from None
+    if found.dtype != np.uint8 or found.ndim != 4 or len(found) != pictures:
+        got = f"{found.dtype} {list(found.shape)}"
+        raise UserError(place, f"uint8 [{pictures}, h, w, C], a tap for each picture", got, remedy)
+    return np.ascontiguousarray(found)
 
 
 def answers_of(
@@ -91,8 +110,9 @@ def answers_of(
 
 def _check_taps(taps: NDArray[np.uint8], head: Head) -> None:
     shape, most = head.tap_shape[1:], (1 << head.tap_bits) - 1
-    if taps.shape[1:] != shape or taps.max() > most:
-        got = f"{list(taps.shape)} up to {taps.max()}"
+    found = int(taps.max(initial=0))
+    if taps.shape[1:] != shape or found > most:
+        got = f"{list(taps.shape)} up to {found}"
         remedy = "take them from this config's accelerator"
         raise UserError("--taps", f"[N, {shape[0]}, {shape[1]}, {shape[2]}] up to {most}", got, remedy)
 

@@ -237,6 +237,7 @@ def run_vendor(config: Config, runner: Runner, inputs: dict[str, Path]) -> dict[
         "vendor" not in runner.skip,
         [check for run in runner.done for check in run.result.checks],
         runner.store.kept("vendor"),
+        config.hardware.head,
     )
     settings = {
         "name": config.name,

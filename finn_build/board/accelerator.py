@@ -13,16 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from .answer import Prediction, read_answers
+from .bitstream import open_overlay, require_build
 from .bundle import Bundle, find_package
 from .control import ARGMAX, NO_GATE, CamRegisters
 from .dma import Iodma
-from .errors import MissingModule, Refused, ShortTransfer, WrongBitfile
+from .errors import MissingModule, Refused, ShortTransfer
+from .hostcam import HostCam
 from .hostside import CamError, UInt8
+from .pictures import Pictures, check_pictures
 from .probe import probe
 from .slot import Slot
 from .transfer import Transfer
 
-Pictures = UInt8 | Sequence[UInt8]
+NO_TAPS = "taps: expected an accelerator with head = tap, got head = cam; build one with that head"
 
 
 class CamAccelerator:
@@ -67,7 +70,8 @@ class CamAccelerator:
         self._lock = threading.RLock()
         self._slots: list[Slot] = []
         self._gate = NO_GATE
-        self._weights: npt.NDArray[np.uint32] | None = None
+        self._weights: Any = None
+        self._host = self.bundle.host_cam()
         self._closed = False
         self._program()
         try:
@@ -84,31 +88,18 @@ class CamAccelerator:
             pynq = importlib.import_module("pynq")
         except ImportError:
             raise MissingModule("pynq: not installed; run this with the Python of the board's PYNQ image") from None
-        for path in (self.bitfile, self.bitfile.with_suffix(".hwh")):
-            if not path.is_file():
-                raise Refused(f"{path}: expected a bitfile with its .hwh beside it, got no such file; correct the path")
         bundle = self.bundle
-        # The description is read first: a bitfile of another design is refused before the chip is programmed.
-        self._overlay: Any = pynq.Overlay(str(self.bitfile), download=False)
-        wanted = [*bundle.dmas.values(), *([bundle.cam_block] if bundle.cam_block else [])]
-        missing = [name for name in wanted if name not in self._overlay.ip_dict]
-        if missing:
-            there = ", ".join(sorted(self._overlay.ip_dict))
-            name = self.bitfile.with_suffix(".hwh").name
-            raise WrongBitfile(f"{name}: expected a block {missing[0]}, got {there}; use the bitfile of this package")
+        # Checked before the chip is programmed.
+        self._overlay: Any = open_overlay(pynq, self.bitfile, bundle)
         self._overlay.download()
         source, sink = (Iodma(getattr(self._overlay, bundle.dmas[way]), bundle.dmas[way]) for way in ("in", "out"))
-        self._transfer = Transfer(source, sink)
+        self._transfer = Transfer(source, sink, counted=self._host is None)
         cell = getattr(self._overlay, bundle.cam_block) if bundle.cam_block else None
-        self._control = CamRegisters(cell, bundle.registers, bundle.weights)
+        self._control: CamRegisters | HostCam = self._host or CamRegisters(cell, bundle.registers, bundle.weights)
         self._weights = bundle.bank_words() if bundle.weights else None
-        found = self._control.build_id()
-        if found is not None and found != bundle.build_id:
-            raise WrongBitfile(
-                f"{self.bitfile.name}: expected build id 0x{bundle.build_id:08x}, the manifest's, got 0x{found:08x}; "
-                "use the bitfile of this package"
-            )
-        self._slots = [Slot(pynq, self.batch, bundle.size, bundle.layout.length) for _ in range(2)]
+        require_build(self.bitfile, self._control.build_id(), bundle.build_id)
+        what = "packets" if self._host is None else "taps"
+        self._slots = [Slot(pynq, self.batch, bundle.size, bundle.length, what) for _ in range(2)]
         try:
             self._configure()
         except BaseException:
@@ -118,6 +109,8 @@ class CamAccelerator:
     def _configure(self) -> None:
         """The state after programming: weights loaded, every class, no gate."""
         self._transfer.forget()
+        if self._host is not None:
+            self._host.forget()
         self._control.select(ARGMAX)
         self._control.gate(self._gate)
         if self._weights is not None:
@@ -158,31 +151,64 @@ class CamAccelerator:
 
         Raises:
             Refused: no such pictures or class.
-            DmaTimeout, ShortTransfer, StaleBuffer: the accelerator was reset; the next call starts afresh.
+            DmaTimeout, ShortTransfer, StaleBuffer, WrongAnswer: the accelerator was reset; the next call starts afresh.
         """
         single = isinstance(images, np.ndarray) and images.ndim == 3
         pictures: Pictures = [images] if single else images  # type: ignore[list-item]
         sizes = check_pictures(pictures)
         answers: list[Prediction] = []
+
+        def read(start: int, rows: UInt8) -> None:
+            answers.extend(self._read(self._packets(rows), sizes[start : start + len(rows)]))
+
         with self._lock:
-            self._run(
-                pictures,
-                class_id,
-                lambda start, packets: answers.extend(self._read(packets, sizes[start : start + len(packets)])),
-            )
+            self._run(pictures, class_id, read)
         return answers[0] if single else answers
 
     def packets(self, images: Pictures, class_id: int | None = None) -> UInt8:
-        """The accelerator's own answers, undecoded: uint8 [N, L]."""
+        """The answers, undecoded: uint8 [N, L]; those that a CAM block would send where the accelerator has none."""
         check_pictures(images)
-        rows = np.zeros((len(images), self.bundle.layout.length), np.uint8)
+        whole = np.zeros((len(images), self.bundle.layout.length), np.uint8)
 
-        def keep(start: int, packets: UInt8) -> None:
-            rows[start : start + len(packets)] = packets
+        def keep(start: int, rows: UInt8) -> None:
+            whole[start : start + len(rows)] = self._packets(rows)
 
         with self._lock:
             self._run(images, class_id, keep)
-        return rows
+        return whole
+
+    def taps(self, images: Pictures) -> UInt8:
+        """The last feature maps that an accelerator with head = tap sends: codes, uint8 [N, h, w, C].
+
+        Raises:
+            Refused: this one sends packets, or there are no such pictures.
+            DmaTimeout, ShortTransfer, StaleBuffer, WrongAnswer: the accelerator was reset; the next call starts afresh.
+        """
+        stream = self.bundle.tap
+        if stream is None:
+            raise Refused(NO_TAPS)
+        check_pictures(images)
+        whole = np.zeros((len(images), *stream.shape), np.uint8)
+
+        def keep(start: int, rows: UInt8) -> None:
+            whole[start : start + len(rows)] = stream.read(rows, self._transfer.sink.name)
+
+        with self._lock:
+            self._run(images, None, keep)
+        return whole
+
+    def answers_of(self, taps: UInt8, images: Pictures) -> list[Prediction]:
+        """As `predict`, of the taps, uint8 [N, h, w, C], that the accelerator sent for pictures."""
+        return self._read(self.packets_of(taps), check_pictures(images))
+
+    def packets_of(self, taps: UInt8) -> UInt8:
+        """What a CAM block would send for taps, uint8 [N, h, w, C], each with its own class's map: uint8 [N, L]."""
+        with self._lock:
+            self._open()
+            if self._host is None:
+                raise Refused(NO_TAPS)
+            self._host.select(ARGMAX)
+            return self._host.packets(taps)
 
     def set_gate(self, logit: int | None) -> None:
         """Frames whose shown class's integer logit is lower are sent without a heatmap; None shows all."""
@@ -235,7 +261,7 @@ class CamAccelerator:
         Args:
             pictures: checked ones.
             class_id: whose heatmap.
-            take: gets the number of a batch's first picture and its packets, while the next batch runs.
+            take: gets the number of a batch's first picture and what came for it, while the next batch runs.
         """
         self._open()
         classes = self.bundle.layout.classes
@@ -262,25 +288,15 @@ class CamAccelerator:
             self._reset()
             raise
 
+    def _packets(self, rows: UInt8) -> UInt8:
+        """The packets of what came: itself, or what follows from taps."""
+        if self._host is None or self.bundle.tap is None:
+            return rows
+        return self._host.packets(self.bundle.tap.read(rows, self._transfer.sink.name))
+
     def _read(self, packets: UInt8, sizes: Sequence[tuple[int, int]]) -> list[Prediction]:
         bundle = self.bundle
         try:
             return read_answers(packets, bundle.layout, self.labels, self.logit_scale, bundle.threshold, sizes)
         except CamError as error:
             raise ShortTransfer(f"{self._transfer.sink.name}: {error}; the accelerator was reset, try again") from None
-
-
-def check_pictures(pictures: Pictures) -> list[tuple[int, int]]:
-    """The pictures' (height, width).
-
-    Raises:
-        Refused: naming the first that is no uint8 [H, W, 3].
-    """
-    sizes = []
-    for number, picture in enumerate(pictures):
-        array = np.asarray(picture)
-        if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
-            got = f"{array.dtype} {list(array.shape)}"
-            raise Refused(f"picture {number}: expected uint8 [H, W, 3], RGB, got {got}; convert it first")
-        sizes.append((int(array.shape[0]), int(array.shape[1])))
-    return sizes

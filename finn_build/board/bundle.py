@@ -13,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import BrokenPackage, Refused
+from .hostcam import HostCam, TapStream
 from .hostside import CamError, PacketLayout
 
 MANIFEST = "manifest.json"
 REMEDY = "copy the package again"
 FORMAT = 1
+HEADS = ("cam", "tap")
 
 
 class Bundle:
@@ -29,7 +31,7 @@ class Bundle:
 
     Raises:
         BrokenPackage: a file is missing, truncated or changed, or the manifest is none.
-        Refused: the package is of another format, or its accelerator sends no packets.
+        Refused: the package is of another format, or its accelerator ends in logits.
     """
 
     def __init__(self, root: Path, verify: bool = True) -> None:
@@ -40,14 +42,14 @@ class Bundle:
             raise Refused(f"{root}: expected a package of format {FORMAT}, got {found!r}; use the driver it came with")
         if verify:
             self.verify()
-        if self.manifest.get("head") != "cam" or not self.manifest.get("packet"):
-            head = self.manifest.get("head")
-            raise Refused(f"{root}: expected an accelerator with head = cam, got {head!r}; build one with that head")
+        self.head = str(self.manifest.get("head"))
+        if self.head not in HEADS:
+            wanted = "an accelerator with head = cam or tap"
+            raise Refused(f"{root}: expected {wanted}, got {self.head!r}; build one with such a head")
         self.cam = _object(_json(self.root, "cam.json"))
         self.labels = [str(label) for label in _json(self.root, "labels.json")]
         try:
-            packet = self.manifest["packet"]
-            self.layout = PacketLayout(packet["classes"], packet["height"], packet["width"], packet["maps"])
+            self.tap, self.layout = self._output()
             self.size = int(self.manifest["input"]["shape"][1])
             self.build_id = int(self.manifest["build_id"], 16)
             self.dmas = {str(dma["direction"]): str(dma["name"]) for dma in self.manifest["dmas"]}
@@ -58,8 +60,23 @@ class Bundle:
             self.threshold = float(self.cam["threshold"])
         except (KeyError, TypeError, ValueError, CamError) as error:
             raise BrokenPackage(f"{root}: {MANIFEST} or cam.json: {error!r}; {REMEDY}") from None
-        if self.layout.length != packet["bytes"] or not math.isfinite(self.logit_scale):
+        told = self.manifest["packet" if self.tap is None else "tap"]["bytes"]
+        if self.length != told or not math.isfinite(self.logit_scale):
             raise BrokenPackage(f"{root}: {MANIFEST} contradicts itself; {REMEDY}")
+
+    def _output(self) -> tuple[TapStream | None, PacketLayout]:
+        """What leaves the accelerator: the tap's stream, if it is one, and the packet that it is or that follows."""
+        if self.head == "tap":
+            tap, (height, width) = self.manifest["tap"], self.cam["output"]
+            stream = TapStream(tap["height"], tap["width"], tap["channels"], tap["bits"], tap["lanes"])
+            return stream, PacketLayout(self.cam["classes"], height, width, self.cam["maps_shown"])
+        packet = self.manifest["packet"]
+        return None, PacketLayout(packet["classes"], packet["height"], packet["width"], packet["maps"])
+
+    @property
+    def length(self) -> int:
+        """Bytes that leave the accelerator for an image."""
+        return self.layout.length if self.tap is None else self.tap.length
 
     def verify(self) -> int:
         """Compares every listed file with the manifest; returns how many there are.
@@ -97,10 +114,11 @@ class Bundle:
         return self._inside(str(name))
 
     def golden(self) -> dict[str, npt.NDArray[Any]]:
-        """The golden vectors: `images` uint8 [N, S, S, 3] and `packet` uint8 [N, L]."""
+        """The golden vectors: `images` uint8 [N, S, S, 3], `packet` uint8 [N, L], and `tap` where that is sent."""
         arrays = self.arrays("golden/golden.npz")
-        if not {"images", "packet"} <= arrays.keys():
-            raise BrokenPackage(f"{self.root}: golden/golden.npz lacks images or packet; {REMEDY}")
+        lacking = {"images", "packet", *([] if self.tap is None else ["tap"])} - arrays.keys()
+        if lacking:
+            raise BrokenPackage(f"{self.root}: golden/golden.npz lacks {', '.join(sorted(lacking))}; {REMEDY}")
         return arrays
 
     def bank_words(self) -> npt.NDArray[np.uint32]:
@@ -110,6 +128,20 @@ class Bundle:
         if len(words) != weights.get("words"):
             raise BrokenPackage(f"{self.root}: {weights.get('file')} holds {len(words)} words; {REMEDY}")
         return words
+
+    def host_cam(self) -> HostCam | None:
+        """What computes behind an accelerator that ends in the tap; None for one with a CAM block.
+
+        Raises:
+            BrokenPackage: its weights do not fit it.
+        """
+        if self.tap is None:
+            return None
+        try:
+            return HostCam(self.tap, self.cam, self.arrays("weights/head.npz"))
+        except (ImportError, KeyError, TypeError, ValueError, Refused) as error:
+            what = "cam.json, weights/head.npz or cam_postproc/"
+            raise BrokenPackage(f"{self.root}: {what}: {error}; {REMEDY}") from None
 
     def arrays(self, name: str) -> dict[str, npt.NDArray[Any]]:
         """The arrays of an `.npz` file of the package."""

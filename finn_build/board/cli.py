@@ -1,10 +1,11 @@
-"""`python3 -m cam_board COMMAND`: classify, localize, packets, throughput, selftest and camera, on the board."""
+"""`python3 -m cam_board COMMAND`: classify, localize, taps, packets, throughput, selftest, camera, on the board."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -15,7 +16,7 @@ from .accelerator import CamAccelerator
 from .answer import Prediction
 from .camera import camera
 from .errors import BoardError, Refused
-from .hostside import CamError
+from .hostside import CamError, UInt8
 from .measure import latency, power, throughput
 from .overlay import draw, png
 from .pictures import find_pictures, read_picture
@@ -63,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
         made.add_argument("images", nargs="+", metavar="IMAGE", help="files or folders")
         made.add_argument("--class", dest="class_id", metavar="CLASS", help="whose map is shown: number or name")
     made.add_argument("--out", default="localize", metavar="DIR", help="where overlays and results.json go")
+    made = command("taps", _taps, "with head = tap: the last feature maps of pictures, for finn-cam localize --taps")
+    made.add_argument("images", nargs="+", metavar="IMAGE", help="files or folders; or an .npy: uint8 [N, H, W, 3]")
+    made.add_argument("--out", default="taps.npy", metavar="FILE", help="gets uint8 [N, h, w, C] (taps.npy)")
     made = command("packets", _packets, "the accelerator's own answers to an array of images")
     made.add_argument("input", metavar="IN.npy", help="uint8 [N, H, W, 3] at the network's size")
     made.add_argument("output", metavar="OUT.npy", help="gets uint8 [N, L]")
@@ -132,14 +136,55 @@ def _localize(options: Any) -> int:
     return 0
 
 
-def _packets(options: Any) -> int:
-    try:
-        images = np.load(options.input, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise Refused(f"{options.input}: expected an array of images, got {error}; save uint8 [N, H, W, 3]") from None
+def _taps(options: Any) -> int:
+    array = [name for name in options.images if Path(name).suffix == ".npy"]
+    if array and len(options.images) > 1:
+        raise Refused("taps: expected pictures or one .npy of images, got both; run it twice")
+    paths = [] if array else find_pictures(options.images)
+    pictures = _array(array[0]) if array else [read_picture(path) for path in paths]
+    out = Path(options.out)
+    if out.suffix != ".npy":
+        raise Refused(f"--out {out}: expected a name that ends in .npy, got {out.name!r}; correct it")
     with _open(options) as accelerator:
-        np.save(options.output, accelerator.packets(images), allow_pickle=False)
+        taps = accelerator.taps(pictures)
+        answers = accelerator.answers_of(taps, pictures)
+    _save(options.out, taps)
+    names = [str(path) for path in paths] or [f"{array[0]}[{number}]" for number in range(len(taps))]
+    if options.json:
+        rows = [answer.row(name) for name, answer in zip(names, answers)]  # noqa: B905  equal by construction
+        _say(json.dumps({"taps": str(out), "shape": list(taps.shape), "pictures": rows}))
+        return 0
+    # In the file's order: whoever reads it has to name the same pictures so.
+    for number, (name, answer) in enumerate(zip(names, answers)):  # noqa: B905  equal by construction
+        _say(f"{number} {name}: {answer.label} {answer.score:.3f}")
+    _say(f"in {out}: uint8 {list(taps.shape)}")
     return 0
+
+
+def _packets(options: Any) -> int:
+    images = _array(options.input)
+    with _open(options) as accelerator:
+        _save(options.output, accelerator.packets(images))
+    return 0
+
+
+def _array(name: str) -> Any:
+    try:
+        found = np.load(name, allow_pickle=False)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        got = getattr(error, "strerror", None) or error
+        raise Refused(f"{name}: expected an array of images, got {got}; save uint8 [N, H, W, 3]") from None
+    if not isinstance(found, np.ndarray) or found.ndim != 4:
+        got = "an archive" if not isinstance(found, np.ndarray) else f"{found.dtype} {list(found.shape)}"
+        raise Refused(f"{name}: expected an array of images, got {got}; save uint8 [N, H, W, 3]")
+    return found
+
+
+def _save(name: str, array: UInt8) -> None:
+    try:
+        np.save(name, array, allow_pickle=False)
+    except OSError as error:
+        raise Refused(f"{name}: expected a file that can be written, got {error.strerror}; choose another") from None
 
 
 def _throughput(options: Any) -> int:

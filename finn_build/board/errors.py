@@ -55,7 +55,7 @@ class CorruptWeights(BoardError):
 
 
 class WrongAnswer(BoardError):
-    """The accelerator's answer to a golden image is not the golden one.
+    """The accelerator's answer to a golden image is not the golden one, or one that it can never give.
 
     Args:
         message: where.

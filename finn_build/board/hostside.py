@@ -1,4 +1,4 @@
-"""Stands for the project's shared host-side code; a package holds that file itself in this place."""
+"""Stands for the project's shared host-side code: a package holds that file, in this place or in `cam_postproc/`."""
 
 from cam_postproc.hostside import (
     Box,
@@ -12,6 +12,7 @@ from cam_postproc.hostside import (
     scale_box,
     scale_point,
     softmax_scores,
+    unpack_stream,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "scale_box",
     "scale_point",
     "softmax_scores",
+    "unpack_stream",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import math
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ import numpy as np
 
 from .errors import MissingModule, Refused
 from .hostside import UInt8
+
+Pictures = UInt8 | Sequence[UInt8]
+"""One array, or pictures of different sizes."""
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 MOST_PIXELS = 120_000_000
@@ -73,6 +77,22 @@ def as_rgb(image: Any) -> UInt8:
         over.alpha_composite(image.convert("RGBA"))
         image = over
     return np.array(image.convert("RGB"), dtype=np.uint8)
+
+
+def check_pictures(pictures: Pictures) -> list[tuple[int, int]]:
+    """The pictures' (height, width).
+
+    Raises:
+        Refused: naming the first that is no uint8 [H, W, 3].
+    """
+    sizes = []
+    for number, picture in enumerate(pictures):
+        array = np.asarray(picture)
+        if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+            got = f"{array.dtype} {list(array.shape)}"
+            raise Refused(f"picture {number}: expected uint8 [H, W, 3], RGB, got {got}; convert it first")
+        sizes.append((int(array.shape[0]), int(array.shape[1])))
+    return sizes
 
 
 def find_pictures(names: list[str]) -> list[Path]:

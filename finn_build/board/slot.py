@@ -1,4 +1,4 @@
-"""A pair of buffers, images in and packets out, with marks that show what did not arrive."""
+"""A pair of buffers, images in and packets or taps out, with marks that show what did not arrive."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ class Slot:
         pynq: the module.
         images: the most at a time.
         size: height and width of an image in pixels.
-        length: L, the bytes of a packet.
+        length: L, the bytes of a packet or tap.
+        what: "packets" or "taps".
     """
 
-    def __init__(self, pynq: Any, images: int, size: int, length: int) -> None:
-        self.size, self.length, self.count = size, length, 0
+    def __init__(self, pynq: Any, images: int, size: int, length: int, what: str = "packets") -> None:
+        self.size, self.length, self.count, self.what = size, length, 0, what
         # Cached by the processor: copying and decoding are many times faster, and the driver flushes.
         self.input = pynq.allocate(shape=(images, size, size, 3), dtype=np.uint8, cacheable=True)
         self.output = pynq.allocate(shape=(images, length), dtype=np.uint8, cacheable=True)
-        # No packet begins so: its version would be wrong.
+        # No packet begins so: its version would be wrong. A tap of 8 bits might, once in 2⁴⁸.
         self._mark = np.frombuffer(b"\xff\xff" + os.urandom(MARK_BYTES - 2), np.uint8)
 
     def fill(self, pictures: Sequence[UInt8] | UInt8) -> None:
@@ -48,11 +49,11 @@ class Slot:
         self.output[: self.count].flush()
 
     def packets(self, dma: str) -> UInt8:
-        """The packets that came: uint8 [count, L].
+        """The packets or taps that came: uint8 [count, L].
 
         Raises:
             StaleBuffer: nothing came, or the host reads an old copy of it.
-            ShortTransfer: a packet came in part, or not at all.
+            ShortTransfer: one came in part, or not at all.
         """
         rows = self.output[: self.count]
         rows.invalidate()
@@ -60,7 +61,7 @@ class Slot:
         begun = (got[:, :MARK_BYTES] != self._mark).any(axis=1)
         ended = (got[:, -MARK_BYTES:] != self._mark).any(axis=1)
         if not begun.any() and not ended.any():
-            expected = f"{self.count} packets of {self.length} bytes in memory after {dma} reported its end"
+            expected = f"{self.count} {self.what} of {self.length} bytes in memory after {dma} reported its end"
             raise StaleBuffer(
                 f"output buffer: expected {expected}, got none; the cache was not invalidated, or {dma} wrote elsewhere"
             )
@@ -68,8 +69,8 @@ class Slot:
         if not whole.all():
             first = int(np.argmin(whole))
             raise ShortTransfer(
-                f"{dma}: expected {self.count} packets of {self.length} bytes, got {int(whole.sum())} whole ones, the "
-                f"first broken one is number {first}; the accelerator was reset, try again"
+                f"{dma}: expected {self.count} {self.what} of {self.length} bytes, got {int(whole.sum())} whole ones, "
+                f"the first broken one is number {first}; the accelerator was reset, try again"
             )
         return got
 

@@ -1,4 +1,4 @@
-"""Images in, packets out: both DMAs for one slot, with a time-out that names the one that did not finish."""
+"""Images in, packets or taps out: both DMAs for one slot, with a time-out that names the one that did not finish."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ class Transfer:
 
     Args:
         source: moves images in.
-        sink: moves packets out.
+        sink: moves packets or taps out.
+        counted: whether what comes carries the frame counter, as packets do.
     """
 
-    def __init__(self, source: Iodma, sink: Iodma) -> None:
-        self.source, self.sink = source, sink
+    def __init__(self, source: Iodma, sink: Iodma, counted: bool = True) -> None:
+        self.source, self.sink, self._counted = source, sink, counted
         self._frame: int | None = None
 
     def forget(self) -> None:
@@ -41,7 +42,7 @@ class Transfer:
         self.source.start(slot.input.device_address, slot.count)
 
     def wait(self, slot: Slot, timeout_s: float | None) -> None:
-        """Waits for a started slot's packets.
+        """Waits for a started slot's packets or taps.
 
         Args:
             slot: that runs.
@@ -59,30 +60,32 @@ class Transfer:
             if polls > POLLS_BEFORE_SLEEP:
                 time.sleep(SLEEP_SECONDS)
             if time.monotonic() > deadline:
-                raise self._late(slot.count, seconds)
+                raise self._late(slot, seconds)
 
-    def _late(self, count: int, seconds: float) -> DmaTimeout:
+    def _late(self, slot: Slot, seconds: float) -> DmaTimeout:
         taken, sent = self.source.finished(), self.sink.finished()
         late = self.sink if taken else self.source
         if taken:
-            other = f"{self.source.name} took all images in, so packets are missing"
+            other = f"{self.source.name} took all images in, so {slot.what} are missing"
         elif sent:
-            other = f"{self.sink.name} sent all packets"
+            other = f"{self.sink.name} sent all {slot.what}"
         else:
             other = f"{self.sink.name} waits for it, so the accelerator takes no more images"
         return DmaTimeout(
             late.name,
-            f"{late.name}: expected the end of {count} images within {seconds:g} s, got none; {other}; the accelerator "
-            "was reset, try again",
+            f"{late.name}: expected the end of {slot.count} images within {seconds:g} s, got none; {other}; the "
+            "accelerator was reset, try again",
         )
 
     def collect(self, slot: Slot) -> UInt8:
-        """The packets of a slot that has ended: uint8 [count, L].
+        """The packets or taps of a slot that has ended: uint8 [count, L].
 
         Raises:
             StaleBuffer, ShortTransfer: not all of them came, or not one after another.
         """
         packets = slot.packets(self.sink.name)
+        if not self._counted:
+            return packets
         frames = packets[:, FRAME].copy().view("<u4").ravel()
         first = int(frames[0]) if self._frame is None else self._frame
         expected = (first + np.arange(len(frames), dtype=np.uint64)) & 0xFFFFFFFF

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 SKIPPED = frozenset({"simulate", "vendor"})
 """Stages that the package's answers do not depend on."""
 
-FAULTS = ("dma-hang", "wrong-bitfile", "missing-flush", "corrupt-weights", "short-transfer", "truncated-package")
+FAULTS = (
+    "dma-hang", "wrong-bitfile", "missing-flush", "corrupt-weights", "short-transfer", "wrong-values",
+    "truncated-package",
+)  # fmt: skip
 
 
 def emulate(
@@ -43,11 +46,15 @@ def emulate(
     if pictures and images is not None:
         raise UserError("emulate", "pictures or --images", "both", "leave one of them out")
     chosen = load_config(config)
-    if chosen.hardware.head != "cam":
-        raise UserError(
-            f"{chosen.name}: [hardware] head", "cam", chosen.hardware.head, "the board's driver reads packets"
-        )
-    found = find_pictures(pictures or [])
+    head = chosen.hardware.head
+    if head == "logits":
+        remedy = "a network that ends in logits is a reference, not hardware, and has no driver"
+        raise UserError(f"{chosen.name}: [hardware] head", "cam or tap", head, remedy)
+    if fault == "corrupt-weights" and not (head == "cam" and chosen.cam.loaded):
+        got = f"head = {head}" if head != "cam" else "fixed weights"
+        raise UserError("--fault corrupt-weights", "an accelerator with a weight memory", got, "choose another fault")
+    # The driver runs in a folder of its own.
+    found = [path.absolute() for path in find_pictures(pictures or [])]
     output, stages = standard_output(), StageConsole(standard_error())
     from finn_build.emulation.board import require_board_environment
 
@@ -68,6 +75,8 @@ def emulate(
         output.print(first)
     for row in result.predictions:
         output.print(f"{Path(row['image']).name}: {row['label']} {row['score']:.3f}, box {row['box']}", markup=False)
+    if result.taps is not None:
+        output.print(f"taps: {result.taps}", markup=False)
     if result.usable is not None:
         output.print(
             "the driver went on to pass its self-test" if result.usable else "the driver was not usable after it"
@@ -84,27 +93,44 @@ def _run(
     rtl: bool,
     data: Path | None,
 ) -> "tuple[Emulated, str | None]":
-    from finn_build.emulation.images import expected_packets, some_images
+    from finn_build.emulation.images import expected_answers, some_images
     from finn_build.emulation.model import IntegerModel, RtlModel
-    from finn_build.emulation.run import EmulatedBoard, compare_packets, localize_on_board, self_test
+    from finn_build.emulation.run import (
+        TAPS,
+        EmulatedBoard,
+        compare_packets,
+        compare_taps,
+        localize_on_board,
+        self_test,
+    )
     from finn_build.package.build import archive_name
+    from finn_build.package.verify import verify_package
 
-    heatmap = config.cam_output, config.cam.sampling
-    model = RtlModel(folder, *heatmap, programs_folder()) if rtl else IntegerModel(folder, *heatmap)
+    heatmap, archive = (config.cam_output, config.cam.sampling), folder / "package" / archive_name(config.name)
+    ends = verify_package(archive).tap
+    model = RtlModel(folder, *heatmap, programs_folder(), ends) if rtl else IntegerModel(folder, *heatmap, ends)
     work = folder / "emulate"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
-    board = EmulatedBoard(folder / "package" / archive_name(config.name), model, work)
+    board = EmulatedBoard(archive, model, work)
     result, first = self_test(board, work, fault), None
-    expected = expected_packets(folder, config, model.head)
-    if images is not None and not result.errors:
+    if result.errors or not (images or pictures):
+        return result, first
+    expected = expected_answers(folder, config, model.head)
+    if images is not None:
         batch = some_images(images, folder, config, data)
-        wrong, first = compare_packets(board, batch, expected, work)
-        result.images, result.mismatches = result.images + len(batch), result.mismatches + wrong
-    if pictures and not result.errors:
+        answers = expected(batch)
+        wrong, first = compare_packets(board, batch, lambda _: answers["packet"], work)
+        given = [work / "images.npy"]
+    else:
         seen = [seen_by_network(read_picture(path), config.input.size) for path in pictures]
-        packets = expected(np.stack([picture.pixels for picture in seen]))
-        wanted = read_packets(packets, model.block.spec.layout, model.head, config.cam.threshold, seen)
+        answers = expected(np.stack([picture.pixels for picture in seen]))
+        wanted = read_packets(answers["packet"], model.block.spec.layout, model.head, config.cam.threshold, seen)
         result.predictions, wrong, first = localize_on_board(board, pictures, wanted, work)
-        result.images, result.mismatches = result.images + len(pictures), result.mismatches + wrong
+        given = pictures
+    if ends is not None:
+        different, told = compare_taps(board, given, answers["tap"], work)
+        # A tap and the packet made of it count once.
+        wrong, first, result.taps = max(wrong, different), told or first, str(work / TAPS)
+    result.images, result.mismatches = result.images + len(answers["packet"]), result.mismatches + wrong
     return result, first

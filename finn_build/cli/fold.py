@@ -133,13 +133,16 @@ def _require_place(config: Config, part: str, board: str | None) -> None:
     """Checks, before the search, that the folding file may be written.
 
     Raises:
-        UserError: it would be for another chip than the config's.
+        UserError: it would be for another chip than the config's, or the file is of a network with a CAM block.
         PermissionError: its folder takes no file.
     """
     if part != config.hardware.part:
         remedy = "name that part in [hardware] of a copy of the config, and fold the copy"
         raise UserError(f"--board {board}", f"{config.hardware.part}, the config's, with --write", part, remedy)
+    from finn_build.folding.config import require_same_head
+
     file = folding_file(config)
+    require_same_head(file, config.name, config.hardware.head)
     if not os.access(file.parent, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file.parent))
 

@@ -49,7 +49,7 @@ def simulate(
         # Before all that takes long.
         if pictures or stalls is not None:
             raise UserError("--evidence", "a run of golden images without pauses", "another", "leave the others out")
-        require_own_folding(chosen.folding.file, chosen.name, untrained)
+        require_own_folding(chosen.folding.file, chosen.name, untrained, chosen.hardware.head)
     found_pictures = [read_picture(path) for path in find_pictures(pictures or [])]
     backend = cam or chosen.cam.backend
     output, stages = standard_output(), StageConsole(standard_error())

@@ -48,7 +48,7 @@ def synth(
 
     chosen = load_config(config)
     if evidence:
-        require_own_folding(chosen.folding.file, chosen.name, untrained)
+        require_own_folding(chosen.folding.file, chosen.name, untrained, chosen.hardware.head)
     stages = StageConsole(standard_error())
     start = monotonic()
     with stages.running():

@@ -44,15 +44,18 @@ def some_images(count: int, folder: Path, config: Config, data: Path | None) -> 
     return made
 
 
-def expected_packets(folder: Path, config: Config, head: Head) -> Callable[[UInt8], UInt8]:
-    """The integer graph and the integer specification of the CAM block: images to packets, uint8 [N, L]."""
+def expected_answers(folder: Path, config: Config, head: Head) -> Callable[[UInt8], dict[str, UInt8]]:
+    """Images to what has to come, by the integer graph and the integer specification of the CAM block.
+
+    `tap` is uint8 [N, h, w, C], `packet` uint8 [N, L].
+    """
     from finn_build.executors.cam import PacketExecutor
 
     spec = head.cam_spec(config.cam_output, config.cam.sampling)
     executor = PacketExecutor(folder / "streamline" / "model.onnx", head, spec, "integer", folder / "csim")
 
-    def run(images: UInt8) -> UInt8:
-        parts = [executor.run(images[start : start + CHUNK])["packet"] for start in range(0, len(images), CHUNK)]
-        return np.concatenate(parts)
+    def run(images: UInt8) -> dict[str, UInt8]:
+        parts = [executor.run(images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in ("tap", "packet")}
 
     return run

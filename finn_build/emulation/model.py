@@ -1,13 +1,19 @@
 """What answers behind the emulated DMAs: the verified models of the accelerator, a batch at a time."""
 
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cam_postproc.hostside import pack_stream
 from finn_build.errors import CheckFailed
 from finn_build.head import Head
+from finn_build.package.manifest import Tap
+
+if TYPE_CHECKING:
+    from cam_postproc.hls.csim import CamCsim
 
 UInt8 = NDArray[np.uint8]
 
@@ -19,7 +25,7 @@ class Accelerator(Protocol):
         """The chip was programmed: the frame counter starts at 0."""
 
     def run(self, images: UInt8, select: int, gate: int, bank: int, banks: NDArray[np.uint32]) -> UInt8:
-        """The packets, uint8 [N, L], of images, uint8 [N, bytes].
+        """What leaves the chip, uint8 [N, L], packets or taps, for images, uint8 [N, bytes].
 
         Args:
             images: raw pixels.
@@ -37,33 +43,49 @@ class IntegerModel:
     Args:
         build: a finished build's folder.
         output, sampling: of the heatmap, as configured.
+        ends: the package's tap, where the accelerator ends in it.
     """
 
-    def __init__(self, build: Path, output: int, sampling: str) -> None:
-        from cam_postproc.hls.csim import CamCsim
+    def __init__(self, build: Path, output: int, sampling: str, ends: Tap | None = None) -> None:
         from finn_build.executors.base import Output
         from finn_build.executors.batch import BatchExecutor
         from finn_build.head import read_head
         from finn_build.stages.cam import block_of
 
+        self.ends = ends
         self.head: Head = read_head(build / "streamline" / "head.npz")
         spec = self.head.cam_spec(output, "top-left" if sampling == "top-left" else "half-pixel")
         self.block = block_of(build / "specialise" / "model.onnx", spec)
         self._graph = BatchExecutor(build / "streamline" / "model.onnx", {"tap": Output("tap", "NCHW")})
-        self._cam = CamCsim(self.block, self.head.fc_weight, self.head.bias, build / "csim")
+        self._compiled = build / "csim"
+
+    @cached_property
+    def _cam(self) -> "CamCsim":
+        """The CAM block's C++, compiled where there is a block to answer for."""
+        from cam_postproc.hls.csim import CamCsim
+
+        return CamCsim(self.block, self.head.fc_weight, self.head.bias, self._compiled)
 
     def reset(self) -> None:
         """As after programming; weights have to be loaded anew."""
-        self._cam.reset()
-        self._cam.banks[:] = 0
+        if self.ends is None:
+            self._cam.reset()
+            self._cam.banks[:] = 0
 
     def tap(self, images: UInt8) -> UInt8:
         """The last feature map, uint8 [N, h, w, C], of images, uint8 [N, S, S, 3]."""
         return self._graph.run(images)["tap"].astype(np.uint8)
 
+    def stream(self, images: UInt8, ends: Tap) -> UInt8:
+        """The tap as the output DMA writes it: uint8 [N, bytes]."""
+        return pack_stream(self.tap(images), ends.bits, ends.lanes)
+
     def run(self, images: UInt8, select: int, gate: int, bank: int, banks: NDArray[np.uint32]) -> UInt8:
         """See `Accelerator`."""
-        tap = self.tap(images.reshape(len(images), *self._graph.size, 3))
+        pixels = images.reshape(len(images), *self._graph.size, 3)
+        if self.ends is not None:
+            return self.stream(pixels, self.ends)
+        tap = self.tap(pixels)
         if self.block.runtime_weights:
             self._cam.banks[:] = banks.reshape(2, -1)
         chosen = select if select < self.block.spec.classes else None
@@ -77,9 +99,10 @@ class RtlModel(IntegerModel):
         build: a finished build's folder.
         output, sampling: of the heatmap, as configured.
         programs: where compiled simulators are kept.
+        ends: the package's tap, where the accelerator ends in it.
     """
 
-    def __init__(self, build: Path, output: int, sampling: str, programs: Path) -> None:
+    def __init__(self, build: Path, output: int, sampling: str, programs: Path, ends: Tap | None = None) -> None:
         from qonnx.core.modelwrapper import ModelWrapper
 
         from finn_build.nodes.registry import register_nodes
@@ -88,7 +111,7 @@ class RtlModel(IntegerModel):
         from finn_build.rtl.top import write_accelerator
         from finn_build.rtl.verilator import build as compiled
 
-        super().__init__(build, output, sampling)
+        super().__init__(build, output, sampling, ends)
         register_nodes()
         self._code = build / "codegen" / "nodes"
         graph = ModelWrapper(str(build / "codegen" / "model.onnx"))
@@ -97,11 +120,23 @@ class RtlModel(IntegerModel):
         self._simulator = compiled(write_accelerator(self._netlist, self._work).design(), programs)
 
     def tap(self, images: UInt8) -> UInt8:
-        """As the hardware sends it; a run starts from reset, as the pipeline between two of them would be empty."""
-        from finn_build.rtl.golden import frame_words, words_in
+        """As the hardware sends it."""
         from finn_build.rtl.words import unpack_words
 
         netlist, spec = self._netlist, self.block.spec
+        lanes = netlist.output_values // netlist.output.words
+        values = unpack_words(self._words(images), lanes, spec.tap_bits, signed=False)
+        return values.astype(np.uint8).reshape(len(images), spec.map_height, spec.map_width, spec.channels)
+
+    def stream(self, images: UInt8, ends: Tap) -> UInt8:
+        """The hardware's words, one behind the other, as the output DMA writes them: uint8 [N, bytes]."""
+        return np.frombuffer(self._words(images), np.uint8).reshape(len(images), ends.bytes)
+
+    def _words(self, images: UInt8) -> bytes:
+        """What leaves the hardware; a run starts from reset, as the pipeline between two of them would be empty."""
+        from finn_build.rtl.golden import frame_words, words_in
+
+        netlist = self._netlist
         run = self._simulator.run(
             {"in0_V": words_in(netlist, images)},
             {"out0_V": netlist.output.words * len(images)},
@@ -112,7 +147,4 @@ class RtlModel(IntegerModel):
         )
         if run.status != "done":
             raise CheckFailed("rtl", f"the simulated hardware ended as {run.status}", "see finn-cam simulate")
-        lanes = netlist.output_values // netlist.output.words
-        words = run.outputs["out0_V"][: len(images) * netlist.output.words * (netlist.output.bits // 8)]
-        values = unpack_words(words, lanes, spec.tap_bits, signed=False)
-        return values.astype(np.uint8).reshape(len(images), spec.map_height, spec.map_width, spec.channels)
+        return bytes(run.outputs["out0_V"][: len(images) * netlist.output.words * (netlist.output.bits // 8)])

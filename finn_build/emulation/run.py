@@ -31,12 +31,14 @@ FAULTS = {
     "missing-flush": "stale-buffer",
     "corrupt-weights": "corrupt-weights",
     "short-transfer": "short-transfer",
+    "wrong-values": "wrong-answer",
     "truncated-package": "broken-package",
 }
 """What can be made to go wrong, and the name of the error by which the driver has to tell it."""
 
-ON_BOARD = ("dma-hang", "missing-flush", "corrupt-weights", "short-transfer")
+ON_BOARD = ("dma-hang", "missing-flush", "corrupt-weights", "short-transfer", "wrong-values")
 TRUNCATED = "weights/head.npz"
+TAPS = "taps.npy"
 
 
 @dataclass
@@ -45,12 +47,13 @@ class Emulated:
 
     Attributes:
         images: that went through driver and accelerator, golden ones included.
-        mismatches: of those, whose packet differs from the expected one in a byte.
+        mismatches: of those, whose packet or tap differs from the expected one in a byte.
         errors: {name, message} of each error that the driver told.
         fault: what was made to go wrong.
         usable: whether all was well in the same process once the fault was gone; None without a fault.
         buffers: that the driver did not free.
         predictions: rows as `finn-cam localize` has them, where pictures were given.
+        taps: the file with the pictures' or images' taps, where the accelerator ends in the tap.
     """
 
     images: int = 0
@@ -60,6 +63,7 @@ class Emulated:
     usable: bool | None = None
     buffers: int = 0
     predictions: list[dict[str, Any]] = field(default_factory=list)
+    taps: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -105,6 +109,11 @@ class EmulatedBoard:
     def told(self) -> str:
         """What the driver wrote to standard output and error."""
         return told(self._work)
+
+
+def faults_of(manifest: Manifest) -> list[str]:
+    """What can go wrong with a package's accelerator: without a weight memory no weights can be corrupted."""
+    return [fault for fault in FAULTS if fault != "corrupt-weights" or manifest.weights is not None]
 
 
 def self_test(board: EmulatedBoard, work: Path, fault: str | None = None) -> Emulated:
@@ -212,6 +221,35 @@ def localize_on_board(
             key = different[0]
             first = f"{row['image']}: {key} {row.get(key)} instead of {wanted.get(key)}"
     return rows, wrong, first
+
+
+def compare_taps(board: EmulatedBoard, given: Sequence[Path], expected: UInt8, work: Path) -> tuple[int, str | None]:
+    """Pictures, or an .npy of images, through the driver's `taps`, whose file `taps.npy` in `work` is left there.
+
+    Args:
+        board: with a package whose accelerator ends in the tap.
+        given: picture files, or the one array.
+        expected: uint8 [N, h, w, C].
+        work: for the file.
+
+    Returns:
+        How many taps differ, and the first difference in words.
+
+    Raises:
+        CheckFailed: the driver refused; with its line.
+    """
+    ended = board.run({"argv": ["taps", *map(str, given), "--out", str(work / TAPS)], "pillow": True})
+    if ended[0].exit_code:
+        raise CheckFailed("emulate", board.told().strip().splitlines()[-1], "see what the driver says")
+    got = np.load(work / TAPS, allow_pickle=False)
+    if got.shape != expected.shape or got.dtype != np.uint8:
+        return len(expected), f"taps {got.dtype} {list(got.shape)} instead of uint8 {list(expected.shape)}"
+    places = np.argwhere(got != expected)
+    if not places.size:
+        return 0, None
+    number, *at = (int(i) for i in places[0])
+    first = f"image {number}, tap {at}: {got[(number, *at)]} instead of {expected[(number, *at)]}"
+    return len(np.unique(places[:, 0])), first
 
 
 def without_frame(packets: UInt8) -> UInt8:

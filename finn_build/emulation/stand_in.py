@@ -25,13 +25,12 @@ PLL_MHZ = 1000
 def write_stand_in(manifest: Manifest, bitfile: Path, build_id: str | None = None) -> Path:
     """Writes `bitfile` and its `.hwh` for a package; another build id makes the bitfile of another accelerator."""
     chosen = build_id or manifest.build_id
-    packet = manifest.packet
     shape = {
         "input_dma": next(d.name for d in manifest.dmas if d.direction == "in"),
         "output_dma": next(d.name for d in manifest.dmas if d.direction == "out"),
         "cam_block": manifest.cam_block,
         "image_bytes": next(d.bytes for d in manifest.dmas if d.direction == "in"),
-        "packet_bytes": packet.bytes if packet else 0,
+        "packet_bytes": next(d.bytes for d in manifest.dmas if d.direction == "out"),
         "build_id": int(chosen, 16),
         "weights": manifest.weights.model_dump(mode="json") if manifest.weights else None,
     }

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from finn_build.errors import UserError
-from finn_build.folding.config import DEFAULTS, Folding, read_folding
+from finn_build.folding.config import DEFAULTS, Folding, read_folding, require_same_head
 from finn_build.folding.rules import FIFO_DEPTHS
 
 SUFFIX = ".evidence.json"
@@ -91,22 +91,24 @@ def synthesis_evidence(took: Mapping[str, float], predicted: Mapping[str, float]
     }
 
 
-def require_own_folding(file: Path | None, name: str, untrained: bool) -> Path:
+def require_own_folding(file: Path | None, name: str, untrained: bool, head: str = "cam") -> Path:
     """The folding file that evidence is to be kept of.
 
     Args:
         file: that the config names.
         name: of the config.
         untrained: whether the weights are random, which evidence of a shipped folding is not made with.
+        head: of the config: evidence of a network without its CAM block is none of one with it.
 
     Raises:
-        UserError: the config names no file, or the weights are random.
+        UserError: the config names no file, or one of a network with a CAM block, or the weights are random.
     """
     if file is None:
         remedy = f"write one with finn-cam fold {name} --write, and name it in the config"
         raise UserError(f"{name}: [folding] file", "a folding file", "none", remedy)
     if untrained:
         raise UserError("--evidence", "the config's own weights", "--untrained", "leave one of them out")
+    require_same_head(file, name, head)
     return file
 
 

@@ -200,6 +200,11 @@ def connect(model: ModelWrapper, part: str, with_dma: bool = True) -> ModelWrapp
         model = apply_pass(model, InsertIODMA(max_intfwidth=64, insert_extmemw=False))
     _name_between_layers(model)
     model = apply_passes(model, [GiveReadableTensorNames(), InferDataTypes(), InferDataLayouts()])
+    for node in model.graph.node:
+        if node.op_type == "IODMA_hls":
+            # A DMA moves the bytes that InsertIODMA counted. Of a tap's stream, values of fewer bits each in its own
+            # beat, FINN would infer the tap's type for it, and it would move 5 bytes of 8 and count images wrongly.
+            getCustomOp(node).set_nodeattr("dataType", "UINT8")
     model.rename_tensor(model.graph.input[0].name, INPUT)
     model.rename_tensor(model.graph.output[0].name, output)
     for node in model.graph.node:

@@ -46,7 +46,7 @@ def design_marks(manifest: Manifest) -> dict[str, str]:
 
     Cells of `xilinx.com:ip:xlconstant`, 32 bits wide, by name, and their value in hexadecimal.
     """
-    length = manifest.packet.bytes if manifest.packet else 0
+    length = next((dma.bytes for dma in manifest.dmas if dma.direction == "out"), 0)
     return {PACKET_MARK: f"0x{length:08X}", BUILD_MARK: f"0x{int(manifest.build_id, 16):08X}"}
 
 
@@ -105,9 +105,14 @@ def check_bitfile(bit: Path, hwh: Path, manifest: Manifest) -> list[str]:
         told.append(f"{hwh.name}: {manifest.cam_block} has the manifest's {len(manifest.registers)} registers")
     marks = design_marks(manifest)
     found = {name: _constant(hwh, modules, name) for name in marks}
-    _want(f"{hwh.name}: packet length", int(marks[PACKET_MARK], 16), found[PACKET_MARK])
+    _want(
+        f"{hwh.name}: {'tap' if manifest.head == 'tap' else 'packet'} length",
+        int(marks[PACKET_MARK], 16),
+        found[PACKET_MARK],
+    )
     _want(f"{hwh.name}: build id", manifest.build_id, f"0x{found[BUILD_MARK]:08x}")
-    told.append(f"{hwh.name}: packets of {found[PACKET_MARK]:,} bytes, build id {manifest.build_id}")
+    what = "taps" if manifest.head == "tap" else "packets"
+    told.append(f"{hwh.name}: {what} of {found[PACKET_MARK]:,} bytes, build id {manifest.build_id}")
     if header.user_id is None:
         raise UserError(f"{bit.name}: user id", f"the build id {manifest.build_id}", "none", REMEDY)
     _want(f"{bit.name}: user id", manifest.build_id, f"0x{header.user_id:08x}")

@@ -22,6 +22,8 @@ from finn_build.report.schema import Package
 
 FOLDER = "deploy"
 GOLDEN_KEYS = {"images", "logits"}
+DRIVEN = ("cam", "tap")
+"""Heads that the driver is for; one that ends in logits is a reference for the others, not hardware."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class PackageSources:
         versions: of the tools.
         settings: the config's tables as JSON, for the record.
         cam_sources: folder of the CAM block's sources.
-        graph: the specialised graph (ONNX).
+        graph: the specialised graph (ONNX), with its DMAs; none is needed but for head 'tap'.
         folding: its folding JSON.
         build_id: where the hardware already holds one, '0x' and eight hex digits; else it is made from the contents.
         runtime_weights: whether the CAM block's FC weights lie in banks that the host writes, not in ROM.
@@ -97,6 +99,8 @@ def build_package(sources: PackageSources, out: Path) -> PackageResult:
     files = _files(sources, head)
     spec = head.cam_spec(sources.output, sources.sampling)
     cam = sources.head == "cam"
+    tap = contents.tap(sources.graph, head) if sources.head == "tap" else None
+    leaves = spec.layout.length if cam else tap.bytes if tap else None
     made = m.Manifest(
         config=sources.config,
         build_id=sources.build_id or contents.build_id(files),
@@ -108,7 +112,8 @@ def build_package(sources: PackageSources, out: Path) -> PackageResult:
         head=sources.head,
         input=m.Input(shape=(1, sources.image_size, sources.image_size, 3)),
         packet=contents.packet(spec) if cam else None,
-        dmas=m.dmas(3 * sources.image_size**2, spec.layout.length) if cam else (),
+        tap=tap,
+        dmas=m.dmas(3 * sources.image_size**2, leaves) if leaves else (),
         cam_block=m.CAM_BLOCK if cam and sources.registers else None,
         registers=m.registers(sources.runtime_weights) if cam and sources.registers else (),
         weights=contents.weight_memory(head, spec) if cam and sources.runtime_weights else None,
@@ -160,13 +165,13 @@ def _files(sources: PackageSources, head: Head) -> dict[str, bytes]:
     settings = without_machine_paths(m.to_json(dict(sources.settings)), machine_roots(sources.nodes), contents.CONFIG)
     files = {
         contents.HEAD: sources.head_file.read_bytes(),
-        contents.WORDS: contents.fc_words(head, spec),
+        **({contents.WORDS: contents.fc_words(head, spec)} if sources.head == "cam" else {}),
         contents.CAM: m.to_json(contents.cam_settings(head, spec, sources.threshold)),
         contents.LABELS: m.to_json(list(head.labels)),
         contents.CONFIG: settings,
         contents.GOLDEN: sources.golden_file.read_bytes(),
         **contents.licence_texts(),
-        **(driver_files(sources.config) if sources.head == "cam" else {}),
+        **(driver_files(sources.config, sources.head) if sources.head in DRIVEN else {}),
     }
     if not sources.nodes.is_dir():
         raise UserError(str(sources.nodes), "the generated sources", "no such folder", "build the config again")

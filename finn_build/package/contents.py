@@ -10,11 +10,15 @@ import numpy as np
 
 from cam_postproc.packet import HEADER_BYTES, PACKET_VERSION
 from cam_postproc.spec import CamSpec
+from finn_build.errors import CheckFailed, UserError
 from finn_build.head import Head
 from finn_build.package import manifest as m
 
 HEAD, WORDS, GOLDEN = "weights/head.npz", "weights/fc_words.bin", "golden/golden.npz"
 CAM, LABELS, CONFIG = "cam.json", "labels.json", "config.json"
+DMA_BYTES = 8
+"""A DMA's beat, and the marks by which the driver tells what did not come."""
+
 NODES, CAM_SOURCES, GRAPH, FOLDING = "hardware/nodes", "hardware/cam", "hardware/graph.onnx", "hardware/folding.json"
 LICENCES = {"finn-plus": "the generated RTL and the templates it came from", "hls4ml": "the ap_types headers"}
 
@@ -46,6 +50,47 @@ def packet(spec: CamSpec) -> m.Packet:
         maps=layout.maps,
         height=layout.height,
         width=layout.width,
+    )
+
+
+def tap(graph: Path | None, head: Head) -> m.Tap:
+    """What leaves an accelerator that ends in the tap, as its output DMA is built.
+
+    Args:
+        graph: of the generated code, with its DMAs.
+        head: whose tap it is.
+
+    Raises:
+        CheckFailed: the stream does not hold the head's tap.
+        UserError: the driver could not tell a tap that came in part.
+    """
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.custom_op.registry import getCustomOp
+
+    from finn_build.adapter import quiet
+
+    if graph is None or not graph.is_file():
+        raise UserError(str(graph), "the graph of the generated code", "no such file", "build the config again")
+    with quiet():
+        model = ModelWrapper(str(graph))
+    node = model.find_producer(model.graph.output[0].name)
+    kind = model.get_tensor_datatype(model.graph.output[0].name).name
+    if node is None or node.op_type != "IODMA_hls" or kind != f"UINT{head.tap_bits}":
+        raise CheckFailed("package", f"the graph ends in no DMA for UINT{head.tap_bits}", "report this as a bug")
+    last = getCustomOp(node)
+    beats, beat_bytes = int(np.prod(last.get_nodeattr("numInputVectors"))), int(last.get_nodeattr("NumChannels"))
+    _, height, width, channels = head.tap_shape
+    lanes, rest = divmod(height * width * channels, beats)
+    bytewise = last.get_nodeattr("dataType") == "UINT8"
+    if rest or not bytewise or beat_bytes != -(-lanes * head.tap_bits // 8):
+        what = f"{beats} beats of {beat_bytes} bytes are no tap of {list(head.tap_shape)} {kind}"
+        raise CheckFailed("package", what, "report this as a bug")
+    if beats * beat_bytes % DMA_BYTES:
+        got = f"{beats * beat_bytes} bytes"
+        remedy = 'fold the last layer with another PE, or build with head = "cam"'
+        raise UserError("[hardware] head = tap", f"a tap of whole beats of {DMA_BYTES} bytes", got, remedy)
+    return m.Tap(
+        bytes=beats * beat_bytes, height=height, width=width, channels=channels, bits=head.tap_bits, lanes=lanes
     )
 
 

@@ -110,6 +110,21 @@ class Packet(Table):
     width: int
 
 
+class Tap(Table):
+    """What leaves an accelerator with head = tap for an image: UINT`bits` [height, width, channels], innermost first.
+
+    Each beat of the stream holds `lanes` values, the first in the low bits, filled with zeros to whole bytes; beats lie
+    one behind the other, `bytes` in all.
+    """
+
+    bytes: int
+    height: int
+    width: int
+    channels: int
+    bits: int
+    lanes: int
+
+
 class Input(Table):
     """What the accelerator is fed: raw pixels."""
 
@@ -136,6 +151,7 @@ class Manifest(Table):
     head: str
     input: Input
     packet: Packet | None
+    tap: Tap | None = None
     dmas: tuple[Dma, ...]
     cam_block: str | None
     registers: tuple[Register, ...]

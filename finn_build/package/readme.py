@@ -9,6 +9,15 @@ from finn_build.package import contents, driver
 from finn_build.package import manifest as m
 from finn_build.package.portable import MEANINGS
 
+SENDS = {
+    "cam": "sends the class, the logits and a class activation map: where in the image the evidence for the class "
+    "lies.",
+    "tap": "sends the tap, the network's last feature map. The driver computes class, logits and class activation map "
+    "from it on the board's processor: the same bytes as an accelerator with a CAM block sends.",
+    "logits": "sends the logits. It is a reference for accelerators with another head: no driver is for it.",
+}
+"""What leaves the accelerator, by its head."""
+
 
 def readme(made: m.Manifest, files: Mapping[str, bytes]) -> bytes:
     """The page, for a manifest that lists no files yet, and the files themselves."""
@@ -16,7 +25,7 @@ def readme(made: m.Manifest, files: Mapping[str, bytes]) -> bytes:
     parts = [
         f"# {made.config}: deployment package, {made.state}",
         f"An accelerator for {made.part} at {made.clock_mhz:g} MHz, build id `{made.build_id}`. It takes an image and "
-        "sends the class, the logits and a class activation map: where in the image the evidence for the class lies.",
+        + SENDS[made.head],
         *(["## What is not in it yet\n\n" + "\n".join(f"- {line}" for line in made.missing)] if made.missing else []),
         *([_board_text(made)] if driver.INSTALL in files else []),
         "## What is in it\n\n" + _table(("file", "what it is"), _described(files)),
@@ -24,6 +33,8 @@ def readme(made: m.Manifest, files: Mapping[str, bytes]) -> bytes:
     ]
     if made.packet is not None:
         parts.append(_packet_text(made.packet))
+    if made.tap is not None:
+        parts.append(_tap_text(made.tap))
     if made.registers:
         rows = [(f"`0x{r.offset:02x}`", r.name, r.access, r.meaning) for r in made.registers]
         parts.append(
@@ -56,6 +67,7 @@ def _board_text(made: m.Manifest) -> str:
         description=contents.bitfile(made.config, ".hwh"),
         option="" if made.bitfile else f" --bitfile {bitfile}",
         weights=made.weights is not None,
+        tap=made.tap is not None,
     ).rstrip()
 
 
@@ -68,6 +80,7 @@ def _described(files: Mapping[str, bytes]) -> list[tuple[str, str]]:
         (contents.LABELS, "names of the classes, in order"),
         (contents.CONFIG, "the build's settings"),
         (contents.GOLDEN, "images, and what the accelerator has to answer, exactly"),
+        (f"{driver.LIBRARY}/arithmetic.py", "what the host computes from the tap: the CAM block's specification"),
         (f"{driver.FOLDER}/__init__.py", "the driver; its command line is `python3 -m cam_board`"),
         (driver.INSTALL, "checks the board, links the notebook, runs the self-test"),
         (driver.NOTEBOOK, "the same in Jupyter"),
@@ -97,6 +110,18 @@ def _packet_text(packed: m.Packet) -> str:
             ],
         )
         + "\n\nlogit = integer logit × `logit_scale` of `cam.json`; score = softmax of the logits."
+    )
+
+
+def _tap_text(sent: m.Tap) -> str:
+    beat = -(-sent.lanes * sent.bits // 8)
+    held = "One value" if sent.lanes == 1 else f"{sent.lanes} values, the first in the low bits,"
+    rest = ", the rest zeros" if sent.lanes * sent.bits % 8 else ""
+    return (
+        f"## Output\n\nOne tap of {sent.bytes:,} bytes an image: UINT{sent.bits} [{sent.height} × {sent.width} × "
+        f"{sent.channels}], channels innermost. {held} to {beat} {'byte' if beat == 1 else 'bytes'}{rest}; "
+        "there is no header, and no frame counter. `cam_postproc.hostside.unpack_stream` takes it apart. No AXI-lite "
+        "registers but the DMAs'."
     )
 
 

@@ -54,7 +54,7 @@ def pack(
         threshold=cam.threshold,
         versions=tool_versions(),
         settings={key: table.model_dump(mode="json", exclude={"path", "checkpoint"}) for key, table in tables.items()},
-        cam_sources=cam_folder / SOURCES,
+        cam_sources=cam_folder / SOURCES if hardware.head == "cam" else None,
         graph=generated,
         folding=specialised / FOLDING,
         build_id=hardware_id(codegen),

@@ -36,7 +36,14 @@ def specialise_graph(
     """
     from finn_build.folding.automatic import set_folding
     from finn_build.folding.chains import require_columns
-    from finn_build.folding.config import apply_folding, folding_of, read_folding, with_depths, write_folding
+    from finn_build.folding.config import (
+        apply_folding,
+        folding_of,
+        read_folding,
+        with_depths,
+        without_cam,
+        write_folding,
+    )
     from finn_build.folding.converters import forced_converters, told_converters
     from finn_build.graph.specialise import require_same_layers, specialise
     from finn_build.graph.widths import minimise_widths
@@ -61,6 +68,7 @@ def specialise_graph(
         # A file names nodes as it is written below: after their final variants.
         choose_rtl(specialised, cam.backend)
         given = read_folding(folding_file)
+        given = given if hardware.head == "cam" else without_cam(given)
         specialised, told = apply_folding(specialised, given, place), place
     require_columns(specialised, hardware.part, place)
     if cam.loaded:

@@ -68,9 +68,7 @@ def make_bitfile(
         part=hardware.part,
         clock_mhz=hardware.clock_mhz,
         build_id=hardware_id(codegen),
-        packet_bytes=next(dma.bytes for dma in dmas_of(graph) if dma.direction == "out")
-        if hardware.head == "cam"
-        else 0,
+        packet_bytes=next(dma.bytes for dma in dmas_of(graph) if dma.direction == "out"),
         deps=deps,
     )
     build = VendorBuild(made_of, tools, work, progress)

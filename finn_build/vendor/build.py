@@ -36,7 +36,7 @@ class VendorSources:
         nodes: generated sources, a folder a node.
         part, clock_mhz: of the accelerator.
         build_id: of the hardware, '0x' and eight hex digits.
-        packet_bytes: that leave for an image.
+        packet_bytes: that leave for an image, a packet or a tap.
         deps: FINN's headers and the board files.
     """
 

@@ -8,6 +8,7 @@ from finn_build.emulation.model import IntegerModel
 from finn_build.emulation.run import EmulatedBoard
 from finn_build.executors.cam import PacketExecutor
 from finn_build.head import Head
+from finn_build.package.verify import verify_package
 
 
 class Board:
@@ -15,7 +16,8 @@ class Board:
 
     def __init__(self, folder: Path, work: Path) -> None:
         self.folder, self.work = folder, work
-        self.model = IntegerModel(folder, 16, "half-pixel")
+        ends = verify_package(folder / "tiny-deploy.zip").tap
+        self.model = IntegerModel(folder, 16, "half-pixel", ends)
         self.board = EmulatedBoard(folder / "tiny-deploy.zip", self.model, work)
 
     @property

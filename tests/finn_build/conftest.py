@@ -53,6 +53,23 @@ def place(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     return own
 
 
+@pytest.fixture(scope="session")
+def tapped(place: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A finished build of the same network, with F-CAM decoders; its accelerator ends in the tap, two values a beat."""
+    from build_helpers import make_tapped
+
+    own = tmp_path_factory.mktemp("tapped") / "place"
+    base = tmp_path_factory.getbasetemp()
+    shared = (base if worker_id == "master" else base.parent) / "shared-tapped"
+    with FileLock(f"{shared}.lock"):
+        if not shared.exists():
+            make_tapped(place, shared)
+        arguments = ["build", str(shared / "tiny.toml"), "--skip", "simulate", "--skip", "vendor"]
+        assert run([*arguments, "--out", str(shared / "build")]) == 0
+        shutil.copytree(shared, own)
+    return own
+
+
 @pytest.fixture
 def copy(place: Path, tmp_path: Path) -> Path:
     """A copy of the finished build that a test may spoil."""

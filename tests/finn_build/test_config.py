@@ -34,6 +34,13 @@ def test_every_shipped_config_is_valid(name: str) -> None:
     assert len(config.labels) == config.data.classes
 
 
+def test_the_config_that_ends_in_the_tap_is_its_twin_in_all_else() -> None:
+    twin, config = load_config("resnet8_loc_5w5a"), load_config("resnet8_loc_5w5a_tap")
+    assert config.hardware.head == "tap"
+    own = {"name": config.name, "file": config.file, "hardware": twin.hardware.model_copy(update={"head": "tap"})}
+    assert config == twin.model_copy(update=own)
+
+
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     config = load_config(written(tmp_path, GOOD))
     assert config.model.checkpoint == tmp_path / "weights.safetensors"

@@ -1,8 +1,10 @@
 """Pictures of every mode and kind: those that can be read, and those that end in one line."""
 
 import os
+import pickle
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -157,3 +159,84 @@ def test_finding_pictures(tmp_path: Path) -> None:
     assert [path.name for path in find_pictures([str(tmp_path / "*.*g")])] == ["[x].png", "a.jpg"]
     with pytest.raises(UserError, match="none in it"):
         find_pictures([str(tmp_path / "sub.png")])
+
+
+def pickled(path: Path) -> None:
+    path.write_bytes(pickle.dumps(np.zeros((1, 8, 8, 128), np.uint8)))
+
+
+def objects(path: Path) -> None:
+    np.save(path, np.array([[[[print]]]], dtype=object), allow_pickle=True)
+
+
+def cut(path: Path) -> None:
+    np.save(path, np.zeros((1, 8, 8, 128), np.uint8))
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def cut_header(path: Path) -> None:
+    np.save(path, np.zeros((1, 8, 8, 128), np.uint8))
+    path.write_bytes(path.read_bytes()[:40])
+
+
+def broken_header(path: Path) -> None:
+    np.save(path, np.zeros((1, 8, 8, 128), np.uint8))
+    path.write_bytes(path.read_bytes().replace(b"(1, 8, 8", b"(1, 8,(8"))
+
+
+def promising(path: Path) -> None:
+    header = str({"descr": "|u1", "fortran_order": False, "shape": (1, 1 << 20, 1 << 20, 1 << 20)}).encode()
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
+
+
+def archive(path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez(file, taps=np.zeros((1, 8, 8, 128), np.uint8))
+
+
+def cut_archive(path: Path) -> None:
+    archive(path)
+    path.write_bytes(path.read_bytes()[:500])
+
+
+def array(*shape: int, dtype: str = "uint8", value: float = 0) -> Callable[[Path], None]:
+    return lambda path: np.save(path, np.full(shape, value, dtype))
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (pickled, "expected an .npy file, got another file"),
+        (objects, "that cannot be read (Object arrays cannot be loaded"),
+        (cut, "(file seems not fully written?)"),
+        (cut_header, "expected a whole .npy file of numbers"),
+        (broken_header, "expected a whole .npy file of numbers"),
+        (promising, "expected a whole .npy file of numbers"),
+        (archive, "got a zip archive"),
+        (cut_archive, "got a zip archive"),
+        (Path.touch, "got an empty file"),
+        (Path.mkdir, "got a folder"),
+        (os.mkfifo, "got a pipe or a device"),
+        (lambda path: None, "got no such file"),
+        (array(8, 8, 128), "expected uint8 [1, h, w, C], a tap for each picture, got uint8 [8, 8, 128]"),
+        (array(0, 8, 8, 128), "got uint8 [0, 8, 8, 128]"),
+        (array(2, 8, 8, 128), "got uint8 [2, 8, 8, 128]"),
+        (array(1, 8, 8, 128, dtype="int8"), "got int8 [1, 8, 8, 128]"),
+        (array(1, 8, 8, 128, dtype="float32", value=np.nan), "got float32 [1, 8, 8, 128]"),
+        (array(1, 8, 8, 128, dtype="bool"), "got bool [1, 8, 8, 128]"),
+    ],
+)
+def test_taps_that_are_none_are_one_line(
+    write: Callable[[Path], None], words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = saved(tmp_path / "cat.png", Image.fromarray(COLOURS))
+    write(tmp_path / "taps.npy")
+    given = ["--taps", str(tmp_path / "taps.npy"), "--build", str(tmp_path / "build"), "--out", str(tmp_path / "out")]
+    assert run(["localize", str(path), *given]) == 2
+    told = capfd.readouterr()
+    assert told.out == ""
+    assert len(told.err.strip().splitlines()) == 1, told.err
+    assert words in told.err
+    assert str(tmp_path / "taps.npy") in told.err
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "build").exists()

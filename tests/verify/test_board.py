@@ -1,6 +1,7 @@
 """The bars of the board's side: driver and emulated board equal the integer graph, byte for byte."""
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from finn_build.config import load_config
 from finn_build.emulation.board import BOARD_PYTHON
 from finn_build.environment import ROOT
 
@@ -24,8 +26,8 @@ IMAGES, PICTURES = 1000, 100
 MODES = ("RGB", "L", "RGBA", "P", "CMYK", "LA", "1", "I;16", "F", "YCbCr")
 
 
-def emulate(out: Path, *options: str) -> tuple[int, dict[str, Any]]:
-    command = [str(ROOT / ".venv/bin/finn-cam"), "emulate", CONFIG, "--out", str(out), "--json", *options]
+def emulate(out: Path, *options: str, name: str = CONFIG) -> tuple[int, dict[str, Any]]:
+    command = [str(ROOT / ".venv/bin/finn-cam"), "emulate", name, "--out", str(out), "--json", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
@@ -44,7 +46,16 @@ def test_a_thousand_images_equal_the_integer_graph(out: Path, bar: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", ["dma-hang", "wrong-bitfile", "missing-flush", "corrupt-weights", "short-transfer", "truncated-package"]
+    "fault",
+    [
+        "dma-hang",
+        "wrong-bitfile",
+        "missing-flush",
+        "corrupt-weights",
+        "short-transfer",
+        "wrong-values",
+        "truncated-package",
+    ],
 )
 def test_every_fault_has_its_name_and_leaves_the_driver_usable(out: Path, fault: str) -> None:
     code, found = emulate(out, "--fault", fault)
@@ -80,3 +91,46 @@ def test_pictures_of_any_size_and_mode_give_the_same_bytes(out: Path, tmp_path: 
     bar("pictures of random size and mode: compared", len(found["predictions"]), ">=", PICTURES, INPUTS)
     bar("pictures of random size and mode that differ from localize", found["mismatches"], "==", 0, INPUTS)
     assert code == 0, found
+
+
+TAP = "resnet8_loc_5w5a_tap"
+
+
+def test_taps_of_the_board_draw_the_maps_of_the_graph(tmp_path: Path, bar: Any) -> None:
+    """The whole way of a board user: package, driver, taps.npy, decoder's maps; on the emulated board."""
+    config = load_config(TAP)
+    assert config.model.checkpoint is not None
+    decoders = config.model.checkpoint.with_suffix(".fcam.safetensors")
+    inputs = [config.file, config.model.checkpoint, decoders]
+    rng = np.random.default_rng(12)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(20):
+        random_picture(rng, number, folder)
+    shutil.copytree(ROOT / "finn_build" / "samples", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.py*"))
+    program, out = str(ROOT / ".venv/bin/finn-cam"), str(tmp_path / "build")
+
+    def told(*arguments: str) -> Any:
+        done = subprocess.run([program, *arguments, "--json"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    sent = told("emulate", TAP, str(folder), "--out", out)
+    bar(f"{TAP} on the emulated board: pictures whose tap or answer differs", sent["mismatches"], "==", 0, inputs)
+    common = ["localize", str(folder), "--config", TAP, "--build", out, "--method", "fcam-tap"]
+    board = told(*common, "--out", str(tmp_path / "board"), "--taps", sent["taps"])
+    graph = told(*common, "--out", str(tmp_path / "graph"))
+    files = sorted(path.name for path in (tmp_path / "graph").iterdir())
+    assert sorted(path.name for path in (tmp_path / "board").iterdir()) == files
+    wrong = [
+        name for name in files if (tmp_path / "board" / name).read_bytes() != (tmp_path / "graph" / name).read_bytes()
+    ]
+    assert board == graph
+    bar(f"{TAP}: files of the decoder's maps compared, with taps of the board", len(files), ">=", 2 * 24, inputs)
+    bar(f"{TAP}: files of the decoder's maps that differ, with taps of the board", len(wrong), "==", 0, inputs)
+    code, found = emulate(Path(out), "--images", str(PICTURES), name=TAP)
+    bar(f"{TAP} on the emulated board: images that differ", found["mismatches"], "==", 0, inputs)
+    assert code == 0, found
+    for fault in ("dma-hang", "missing-flush", "short-transfer", "wrong-values"):
+        code, found = emulate(Path(out), "--fault", fault, name=TAP)
+        assert (code, found["passed"], found["usable"]) == (0, True, True), found

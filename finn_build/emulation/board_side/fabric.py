@@ -15,10 +15,13 @@ from .memory import BusError, Memory
 CONTROL, ADDRESS_LOW, ADDRESS_HIGH, COUNT = 0x00, 0x10, 0x14, 0x1C
 START, DONE, IDLE, READY = 1, 2, 4, 8
 BEAT_BYTES = 8
+SPOILT_BYTE = 7
+"""Of each packet or tap, where values are to be wrong: its highest bit is part of no value there, or of a large one."""
+
 IN_FLIGHT = 4
 """Images that the accelerator holds; with more packets waiting it takes no further image in."""
 
-FAULTS = ("dma-hang", "missing-flush", "corrupt-weights", "short-transfer")
+FAULTS = ("dma-hang", "missing-flush", "corrupt-weights", "short-transfer", "wrong-values")
 """What this side can be made to do wrong."""
 
 
@@ -48,7 +51,8 @@ class Fabric:
     Args:
         memory: of the board.
         link: to the accelerator's model.
-        shape: `image_bytes`, `packet_bytes`, `build_id`, `weights` (the manifest's memory or None), the blocks' names.
+        shape: `image_bytes`, `packet_bytes` (of a tap, where that leaves), `build_id`, `weights` (the manifest's memory
+            or None), the blocks' names.
     """
 
     def __init__(self, memory: Memory, link: Link, shape: dict[str, Any]) -> None:
@@ -88,8 +92,10 @@ class Fabric:
                 self.state.changed.wait_for(lambda: self.state.dropped or bool(self.state.packets))
                 if self.state.dropped:
                     return False
-                packet = self.state.packets.pop(0)
+                packet = self.state.packets.pop(0).copy()
                 self.state.changed.notify_all()
+            if self.fault == "wrong-values":
+                packet[SPOILT_BYTE] ^= 0x80
             kept = size - BEAT_BYTES if self.fault == "short-transfer" and number == count - 1 else size
             self.memory.seen_by_dma(address + number * size, size)[:kept] = packet[:kept]
         if self.fault == "dma-hang":

@@ -19,7 +19,7 @@ from finn_build.board.pictures import find_pictures, read_picture
 from finn_build.cache.source import source_digests
 from finn_build.emulation.board import BOARD_PYTHON
 from finn_build.environment import ROOT
-from finn_build.package.driver import driver_files
+from finn_build.package.driver import LIBRARY, MODULES, driver_files
 
 FOLDER = Path(finn_build.board.__file__).parent
 FILES = sorted(FOLDER.glob("*.py"))
@@ -38,10 +38,21 @@ def imported(content: str) -> set[str]:
 
 def test_the_package_holds_only_standard_library_and_numpy_imports() -> None:
     allowed = set(sys.stdlib_module_names) | {"numpy"}
-    for name, content in driver_files("tiny").items():
-        if name.endswith(".py"):
-            names = imported(content.decode())
-            assert names <= allowed, (name, names - allowed)
+    for head in ("cam", "tap"):
+        packed = driver_files("tiny", head)
+        # What of the project's own a package with head = tap imports lies in it.
+        own = {LIBRARY} if head == "tap" else set()
+        for name, content in packed.items():
+            if name.endswith(".py"):
+                names = imported(content.decode())
+                assert names <= allowed | own, (name, names - allowed)
+        modules = {
+            node.module
+            for content in (c for name, c in packed.items() if name.endswith(".py"))
+            for node in ast.walk(ast.parse(content))
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(LIBRARY)
+        }
+        assert {f"{module.replace('.', '/')}.py" for module in modules if module} <= packed.keys()
     # What is looked up by name when it is first used: pynq always, the others for pictures and cameras.
     late = {
         node.args[0].value
@@ -56,7 +67,7 @@ def test_the_package_holds_only_standard_library_and_numpy_imports() -> None:
 
 
 def test_every_file_parses_as_python_3_10() -> None:
-    for name, content in driver_files("tiny").items():
+    for name, content in {**driver_files("tiny"), **driver_files("tiny", "tap")}.items():
         if name.endswith(".py"):
             ast.parse(content.decode(), name, feature_version=(3, 10))
 
@@ -77,7 +88,8 @@ def test_the_packed_shared_file_is_the_projects() -> None:
 
 def test_the_package_stage_depends_on_every_file_of_the_driver() -> None:
     known = source_digests("finn_build.stages.package")
-    for path in [*FILES, *(ROOT / "finn_build/package/files").iterdir(), Path(cam_postproc.hostside.__file__)]:
+    library = [Path(cam_postproc.hostside.__file__).with_name(f"{name}.py") for name in MODULES if name != "__init__"]
+    for path in [*FILES, *(ROOT / "finn_build/package/files").iterdir(), *library]:
         assert str(path.relative_to(ROOT)) in known, path
 
 
@@ -94,14 +106,15 @@ def test_install_sh_is_a_script_of_bash() -> None:
         assert checked.returncode == 0, checked.stdout
 
 
-def test_the_driver_imports_on_the_boards_numpy(tmp_path: Path) -> None:
+@pytest.mark.parametrize("head", ["cam", "tap"])
+def test_the_driver_imports_on_the_boards_numpy(head: str, tmp_path: Path) -> None:
     if not BOARD_PYTHON.is_file():
         pytest.skip("no .venv-board; run: make setup-board")
-    (tmp_path / "cam_board").mkdir()
-    for name, content in driver_files("tiny").items():
-        if name.startswith("cam_board/"):
-            (tmp_path / name).write_bytes(content)
+    for name, content in driver_files("tiny", head).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
     code = "import sys; sys.path.insert(0, sys.argv[1]); import cam_board.cli, numpy; assert numpy.__version__ < '2'"
+    code += "; import cam_postproc.arithmetic" if head == "tap" else ""
     done = subprocess.run(
         [str(BOARD_PYTHON), "-I", "-W", "error", "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
     )

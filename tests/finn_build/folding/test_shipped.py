@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from finn_build.cli.app import run
 from finn_build.config import config_names, load_config
 from finn_build.environment import configs_folder
 from finn_build.folding.config import read_folding
@@ -20,6 +21,19 @@ def test_a_folding_belongs_to_its_config(path: Path) -> None:
     assert load_config(name).folding.file in (None, path)
     folding = read_folding(path)
     assert any("resType" in entry for entry in folding.values())
+
+
+def test_a_config_without_the_cam_block_does_not_write_over_its_twins_folding(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    before = [path.read_bytes() for path in sorted(configs_folder().glob("*.json"))]
+    for arguments in (["fold", "--write"], ["simulate", "--evidence"], ["synth", "--evidence"]):
+        assert run([arguments[0], "resnet8_loc_5w5a_tap", *arguments[1:]]) == 2
+        told = capfd.readouterr().err
+        assert (
+            "expected a file of its own, for head = tap, got resnet8_loc_5w5a.folding.json, which folds a CAM" in told
+        )
+    assert before == [path.read_bytes() for path in sorted(configs_folder().glob("*.json"))]
 
 
 @pytest.mark.parametrize("path", sorted(configs_folder().glob(f"*{SUFFIX}")), ids=lambda path: path.name)

@@ -15,12 +15,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
 
 from finn_build.environment import ROOT
 from finn_build.errors import CheckFailed, UserError
 from finn_build.head import Head, read_head, write_arrays, write_head
 from finn_build.package import build as package_build
 from finn_build.package.build import PackageResult, PackageSources, build_package, publish_package
+from finn_build.package.manifest import Tap
 from finn_build.package.portable import machine_roots
 from finn_build.package.verify import verify_package
 
@@ -154,9 +157,59 @@ def test_rom_weights_promise_no_memory(sources: PackageSources, tmp_path: Path) 
 
 
 def test_other_heads_have_neither_packet_nor_registers(sources: PackageSources, tmp_path: Path) -> None:
-    tap = build_package(replace(sources, head="tap", cam_sources=None), tmp_path / "tap").manifest
-    assert (tap.packet, tap.registers, tap.weights) == (None, (), None)
-    assert "hardware/cam" not in (tmp_path / "tap/deploy/README.md").read_text()
+    for head in ("tap", "logits"):
+        graph = tap_graph(tmp_path / "graph.onnx", 5)
+        made = build_package(replace(sources, head=head, cam_sources=None, graph=graph), tmp_path / head)
+        assert (made.manifest.packet, made.manifest.registers, made.manifest.weights) == (None, (), None)
+        listed, readme = {file.path for file in made.manifest.files}, (made.folder / "README.md").read_text()
+        assert "hardware/cam" not in readme
+        assert "weights/fc_words.bin" not in listed
+        # The driver is for what is hardware.
+        assert ("install.sh" in listed) == ("cam_board/cli.py" in listed) == (head == "tap")
+        assert ("no driver is for it" in readme) == (head == "logits")
+    assert made.manifest.dmas == ()
+
+
+def tap_graph(path: Path, lanes: int, kind: str = "UINT5", counts: str = "UINT8") -> Path:
+    """A graph that ends in the DMA for the tap of `sources`, 2×2 pixels of 5 channels, `lanes` values a beat."""
+    shape = [1, 2, 2, CHANNELS]
+    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in ("stream", "tap")]
+    node = onnx.helper.make_node(
+        "IODMA_hls", ["stream"], ["tap"], "IODMA_hls_0", domain="finn.custom_op.fpgadataflow.hls",
+        backend="fpgadataflow", direction="out", dataType=counts, intfWidth=64, streamWidth=8 * -(-5 * lanes // 8),
+        numInputVectors=[1, 2, 2, CHANNELS // lanes], NumChannels=-(-5 * lanes // 8),
+    )  # fmt: skip
+    graph = onnx.helper.make_graph([node], "g", values[:1], values[1:])
+    model = ModelWrapper(onnx.helper.make_model(graph))
+    model.set_tensor_datatype("tap", DataType[kind])
+    model.save(str(path))
+    return path
+
+
+def test_a_tap_is_described_as_its_dma_writes_it(sources: PackageSources, tmp_path: Path) -> None:
+    graph = tap_graph(tmp_path / "graph.onnx", 5)
+    made = build_package(replace(sources, head="tap", graph=graph), tmp_path / "tap")
+    # Five values of five bits to a beat of four bytes, four beats.
+    assert made.manifest.tap == Tap(bytes=16, height=2, width=2, channels=5, bits=5, lanes=5)
+    assert [dma.bytes for dma in made.manifest.dmas] == [192, 16]
+    assert "5 values, the first in the low bits, to 4 bytes, the rest zeros" in (made.folder / "README.md").read_text()
+    for name in ("arithmetic", "spec", "hostside", "checks", "errors", "__init__"):
+        assert (made.folder / f"cam_postproc/{name}.py").read_bytes() == (ROOT / f"cam_postproc/{name}.py").read_bytes()
+    assert (made.folder / "cam_board/hostside.py").read_bytes() == (ROOT / "finn_build/board/hostside.py").read_bytes()
+
+
+def test_a_tap_that_the_driver_could_not_read_is_no_package(sources: PackageSources, tmp_path: Path) -> None:
+    path, out = tmp_path / "graph.onnx", tmp_path / "out"
+    for graph, error, words in (
+        (tap_graph(path, 1), UserError, "expected a tap of whole beats of 8 bytes, got 20 bytes; fold the last layer"),
+        (None, UserError, "expected the graph of the generated code, got no such file"),
+    ):
+        with pytest.raises(error, match=words):
+            build_package(replace(sources, head="tap", graph=graph), out)
+    for kind, counts, words in (("UINT4", "UINT8", "ends in no DMA for UINT5"), ("UINT5", "UINT5", "are no tap of")):
+        with pytest.raises(CheckFailed, match=words):
+            build_package(replace(sources, head="tap", graph=tap_graph(path, 5, kind, counts)), out)
+    assert not out.exists()
 
 
 def test_the_same_sources_give_the_same_bytes_anywhere(

@@ -10,10 +10,13 @@ import pytest
 from vendor_helpers import Go, again, called
 
 from finn_build.cli.app import run
+from finn_build.config import HardwareSpec
 from finn_build.errors import CheckFailed, ToolFailed
 from finn_build.package.bitfile import check_bitfile, read_bit
 from finn_build.package.verify import verify_package
 from finn_build.vendor.build import read_facts
+from finn_build.vendor.plan import plan
+from finn_build.vendor.tools import Absent
 
 QUICK = ["--skip", "simulate"]
 STEPS = ["probe", "project", "design", "synthesis", "implementation", "bitstream"]
@@ -207,3 +210,25 @@ def test_a_killed_build_goes_on_at_the_step_that_it_was_killed_in(
     assert not (work / ".steps" / "implementation.json").exists()
     assert all(check.passed for check in go().checks)
     assert called(stand_ins) == ["implementation"]
+
+
+def test_an_accelerator_that_ends_in_the_tap_has_no_registers(
+    go: Go, tapped: Path, stand_ins: Path, tmp_path: Path
+) -> None:
+    built = tapped / "build" / "tiny"
+    code = {"codegen": built / "codegen" / "nodes", "generated": built / "codegen" / "model.onnx"}
+    go(**code, hardware=HardwareSpec(head="tap"), work=tmp_path / ".vendor")
+    manifest = verify_package(built / "tiny-deploy.zip")
+    told = check_bitfile(tmp_path / "out" / "tiny.bit", tmp_path / "out" / "tiny.hwh", manifest)
+    # Part, two DMAs, length and id; no block with registers.
+    assert len(told) == 5
+    assert told[3] == f"tiny.hwh: taps of 128 bytes, build id {manifest.build_id}"
+    script = (tmp_path / ".vendor" / "design" / "run.tcl").read_text()
+    assert "CONFIG.NUM_MI {2}" in script
+    assert "0x41000000" not in script
+
+
+def test_a_reference_is_not_made_into_a_bitfile() -> None:
+    told = plan(True, [], None, "logits")
+    assert isinstance(told, Absent)
+    assert "head = logits is a reference" in told.reason
