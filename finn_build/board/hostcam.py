@@ -17,12 +17,17 @@ from .control import ARGMAX, NO_GATE
 from .errors import Refused, WrongAnswer
 from .hostside import CamError, UInt8, unpack_stream
 
+REMEDY = "copy the package again"
+
 
 @dataclass(frozen=True)
 class TapStream:
     """How a tap lies in memory: UINT`bits` [height, width, channels], `lanes` values a beat, as FINN's streams.
 
     A beat's first value is in its low bits; the rest of its last byte is zero.
+
+    Raises:
+        CamError: sizes that no tap has.
     """
 
     height: int
@@ -30,6 +35,12 @@ class TapStream:
     channels: int
     bits: int
     lanes: int
+
+    def __post_init__(self) -> None:
+        values = vars(self)
+        whole = all(isinstance(value, int) and value > 0 for value in values.values())
+        if not whole or self.bits > 8 or self.channels % self.lanes:
+            raise CamError("tap", "sizes above 0, at most 8 bits, lanes that divide the channels", f"{values}", REMEDY)
 
     @property
     def shape(self) -> tuple[int, int, int]:

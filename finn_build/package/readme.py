@@ -68,6 +68,7 @@ def _board_text(made: m.Manifest) -> str:
         option="" if made.bitfile else f" --bitfile {bitfile}",
         weights=made.weights is not None,
         tap=made.tap is not None,
+        config=made.config,
     ).rstrip()
 
 

@@ -1,7 +1,10 @@
 """An accelerator that ends in the tap: its packaged driver on the emulated board, and what becomes of its taps."""
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +13,8 @@ from PIL import Image
 
 from cam_postproc.arithmetic import run_cam
 from cam_postproc.hostside import pack_stream
-from finn_build.board.errors import WrongAnswer
+from finn_build.board.bundle import Bundle
+from finn_build.board.errors import BoardError, BrokenPackage, WrongAnswer
 from finn_build.board.hostcam import TapStream
 from finn_build.cli.app import run
 from finn_build.emulation.board import BOARD_PYTHON
@@ -236,3 +240,41 @@ def test_every_form_of_a_stream_is_read_back(bits: int, lanes: int) -> None:
         with pytest.raises(WrongAnswer, match=message) as caught:
             stream.read(rows, "odma0")
         assert (caught.value.images, caught.value.mismatches) == (4, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda made: made["tap"].update(lanes=0), "sizes above 0"),
+        (lambda made: made["tap"].update(bits=9), "at most 8 bits"),
+        (lambda made: made["tap"].update(lanes=3), "lanes that divide the channels"),
+        (lambda made: made["tap"].update(bits="4"), "sizes above 0"),
+        (lambda made: made["tap"].update(lanes=1), "manifest.json contradicts itself"),
+        (lambda made: made["tap"].pop("height"), "'height'"),
+        (lambda made: made.update(tap=None), "manifest.json or cam.json"),
+        (lambda made: made.update(head="logits"), "expected an accelerator with head = cam or tap, got 'logits'"),
+    ],
+)
+def test_a_manifest_that_cannot_be_is_one_line(
+    change: Callable[[dict[str, Any]], None], words: str, tapped: Path, tmp_path: Path
+) -> None:
+    deploy = tmp_path / "deploy"
+    shutil.copytree(tapped / "build" / "tiny" / "deploy", deploy)
+    made = json.loads((deploy / "manifest.json").read_text())
+    change(made)
+    (deploy / "manifest.json").write_text(json.dumps(made))
+    with pytest.raises(BoardError) as caught:
+        Bundle(deploy)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_another_network_are_a_broken_package(tapped: Path, tmp_path: Path) -> None:
+    deploy = tmp_path / "deploy"
+    shutil.copytree(tapped / "build" / "tiny" / "deploy", deploy)
+    assert Bundle(deploy).host_cam() is not None
+    with np.load(deploy / "weights/head.npz") as held:
+        arrays = dict(held)
+    np.savez(deploy / "weights/head.npz", **arrays | {"fc_weight": arrays["fc_weight"][:, :-1]})
+    with pytest.raises(BrokenPackage, match="FC weights: expected shape"):
+        Bundle(deploy, verify=False).host_cam()

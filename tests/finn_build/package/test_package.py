@@ -18,6 +18,7 @@ import pytest
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
+from finn_build.deploy import Board, deploy
 from finn_build.environment import ROOT
 from finn_build.errors import CheckFailed, UserError
 from finn_build.head import Head, read_head, write_arrays, write_head
@@ -168,6 +169,8 @@ def test_other_heads_have_neither_packet_nor_registers(sources: PackageSources, 
         assert ("install.sh" in listed) == ("cam_board/cli.py" in listed) == (head == "tap")
         assert ("no driver is for it" in readme) == (head == "logits")
     assert made.manifest.dmas == ()
+    with pytest.raises(UserError, match="expected a package with a driver, got head = logits, which has none"):
+        deploy(Board("board"), made.archive, None, tmp_path / "report.json", print)
 
 
 def tap_graph(path: Path, lanes: int, kind: str = "UINT5", counts: str = "UINT8") -> Path:
