@@ -47,7 +47,7 @@ Weights of `configs/{config}.toml`, {checkpoint.stat().st_size / 1e6:.2f} MB, sa
 - **Images**: {facts.dataset}, {facts.size}×{facts.size}, classes {", ".join(facts.labels)}.
 - **Trained** on {facts.train_images:,} of its training images.{held_out}
 - **Reported** on {facts.test_images:,} test images, which chose nothing.
-- **Took** {facts.seconds / 60:.0f} minutes on {facts.hardware}. Again: `make train CONFIG={config}`.
+- **Took** {facts.seconds / 60:.0f} minutes on {facts.hardware}{_on_top_of(facts)}. Again: `make train CONFIG={config}`.
 
 | accuracy on the test images | |
 | --- | --- |
@@ -62,6 +62,14 @@ Weights of `configs/{config}.toml`, {checkpoint.stat().st_size / 1e6:.2f} MB, sa
 {recipe}
 ```
 """
+
+
+def _on_top_of(facts: CheckpointFacts) -> str:
+    """Whose trainings have to come before."""
+    roles = {"start": "from which it starts", "teacher": "which teaches it"}
+    named = [(facts.recipe.get(key), role) for key, role in roles.items()]
+    before = [f"`{Path(checkpoint).stem}`, {role}" for checkpoint, role in named if checkpoint]
+    return f", after the training of {', and '.join(before)}" if before else ""
 
 
 _MEANINGS = {

@@ -8,7 +8,7 @@ import pytest
 from finn_build.cli.app import run
 
 WORST = 0.80
-"""The card says 86.6 % of 8,000; below this on 400 images the chance is less than one in a thousand."""
+"""The card says more than 86 % of 8,000; below this on 400 images the chance is less than one in a thousand."""
 
 
 def test_the_shipped_checkpoint_keeps_its_accuracy(

@@ -124,7 +124,13 @@ def test_the_card_says_what_the_checkpoint_records(saved: Path) -> None:
                  "make train CONFIG=resnet8_small", "epochs = 3", "nesterov = true"):  # fmt: skip
         assert text in card, text
     save_checkpoint(saved, small_network(), replace(FACTS, held_out_accuracy=None, held_out_images=0))
-    assert "held out" not in write_card(saved, "resnet8_small").read_text()
+    card = write_card(saved, "resnet8_small").read_text()
+    assert "held out" not in card
+    assert "on 2 CPU cores. Again" in card
+    before = {**FACTS.recipe, "start": "first.safetensors", "teacher": "wide.safetensors"}
+    save_checkpoint(saved, small_network(), replace(FACTS, recipe=before))
+    told = "after the training of `first`, from which it starts, and `wide`, which teaches it. Again"
+    assert told in write_card(saved, "resnet8_small").read_text()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
