@@ -139,7 +139,7 @@ def _require_place(config: Config, part: str, board: str | None) -> None:
     if part != config.hardware.part:
         remedy = "name that part in [hardware] of a copy of the config, and fold the copy"
         raise UserError(f"--board {board}", f"{config.hardware.part}, the config's, with --write", part, remedy)
-    from finn_build.folding.config import require_same_head
+    from finn_build.folding.head import require_same_head
 
     file = folding_file(config)
     require_same_head(file, config.name, config.hardware.head)

@@ -31,9 +31,6 @@ Folding = dict[str, dict[str, Any]]
 """Attributes of each node, by its name in the specialised graph."""
 
 DEFAULTS = "Defaults"
-CAM = "ClassActivationMap"
-"""How the CAM block's node is called, with its number behind it."""
-
 MAY_BE_LEFT_OUT = ("parallel_window", "depth_trigger_bram", "ClassPE", "OutBytes")
 """Numbers that have a default."""
 
@@ -132,27 +129,6 @@ def with_depths(folding: Folding, given: Folding) -> Folding:
     return {name: values | told.get(name, {}) for name, values in folding.items()} | {
         name: depths for name, depths in told.items() if depths and name not in folding
     }
-
-
-def without_cam(folding: Folding) -> Folding:
-    """A folding for the same network without its CAM block: one file serves a network with either head."""
-    return {name: values for name, values in folding.items() if not _is_cam(name)}
-
-
-def _is_cam(name: str) -> bool:
-    return name.startswith(CAM)
-
-
-def require_same_head(folding_file: Path, config: str, head: str) -> None:
-    """Checks that a folding file may be written for a config.
-
-    Raises:
-        UserError: the file folds a CAM block too, which this config's network has not: it is another config's.
-    """
-    if head != "cam" and folding_file.is_file() and any(map(_is_cam, read_folding(folding_file))):
-        got = f"{folding_file.name}, which folds a CAM block too"
-        remedy = "name another in [folding] file of a copy of the config"
-        raise UserError(f"{config}: [folding] file", f"a file of its own, for head = {head}", got, remedy)
 
 
 def lint_folding(model: ModelWrapper, folding: Folding, place: str) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from finn_build.errors import UserError
-from finn_build.folding.config import DEFAULTS, Folding, read_folding, require_same_head
+from finn_build.folding.config import DEFAULTS, Folding, read_folding
+from finn_build.folding.head import require_same_head
 from finn_build.folding.rules import FIFO_DEPTHS
 
 SUFFIX = ".evidence.json"

@@ -36,15 +36,9 @@ def specialise_graph(
     """
     from finn_build.folding.automatic import set_folding
     from finn_build.folding.chains import require_columns
-    from finn_build.folding.config import (
-        apply_folding,
-        folding_of,
-        read_folding,
-        with_depths,
-        without_cam,
-        write_folding,
-    )
+    from finn_build.folding.config import apply_folding, folding_of, read_folding, with_depths, write_folding
     from finn_build.folding.converters import forced_converters, told_converters
+    from finn_build.folding.head import without_cam
     from finn_build.graph.specialise import require_same_layers, specialise
     from finn_build.graph.widths import minimise_widths
     from finn_build.head import read_arrays

@@ -224,7 +224,7 @@ def test_an_accelerator_that_ends_in_the_tap_has_no_registers(
     assert len(told) == 5
     assert told[3] == f"tiny.hwh: taps of 128 bytes, build id {manifest.build_id}"
     script = (tmp_path / ".vendor" / "design" / "run.tcl").read_text()
-    assert "CONFIG.NUM_MI {2}" in script
+    assert "CONFIG.NUM_SI {1} CONFIG.NUM_MI 2]" in script
     assert "0x41000000" not in script
 
 
