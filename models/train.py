@@ -208,8 +208,6 @@ class Training:
         else:
             position.phase = 2
         self._save()
-        if position.phase == 2 and self.teacher is not None:
-            self.teacher.forget()
 
     def _start_quantised(self) -> None:
         images = to_input(self.train_set.images[:CALIBRATION_IMAGES], self.device)
@@ -238,8 +236,8 @@ class Training:
             weights = float_weights(self.float_path, self.float_identity)
             network = teacher_of(weights, self.float_path, self.network, self.device)
         # Processes that share a batch ask for their own part of it; one alone keeps the answers.
-        folder = self.folder if self.processes.count == 1 else None
-        self.teacher = Teacher(network, self.train_set, recipe, folder, self.identity)
+        folder = self.float_path.parent if self.processes.count == 1 else None
+        self.teacher = Teacher(network, self.train_set, recipe, folder)
 
     def _save(self) -> None:
         if not self.processes.first:
@@ -308,7 +306,8 @@ def train(
         recipe: `[train]`.
         data: the training split; `recipe.held_out` images of it are only used to choose by.
         folder: where state and metrics.jsonl are written.
-        float_folder: where the weights of the float phase are kept, for other configs that share it; else `folder`.
+        float_folder: where the weights of the float phase and a teacher's answers are kept, for other configs that
+            share them; else `folder`.
         device: "cpu", "cuda" …
         save_seconds: how often the state is written within an epoch; 0 after every batch.
         on_progress: called after every batch.

@@ -16,7 +16,7 @@ from models.evaluate import to_input
 from models.network import Arithmetic, QuantResNet, build_network, channels_last
 from models.spec import TrainSpec
 from models.tensors import restore
-from models.train_state import Position, load_state, save_state
+from models.train_state import Position, fingerprint, load_state, save_state
 
 REMEDY = "delete this training's folder to train from the start"
 BATCH = 250
@@ -82,15 +82,16 @@ class Teacher:
         network: in evaluation mode.
         data: the images to learn from.
         recipe: temperature, augment, precision, recurrence.
-        folder: where answers are kept, a file for each epoch that recurs; None not to keep any.
-        identity: fingerprint of the training.
+        folder: where answers are kept, a file for each epoch that recurs, for every training that asks the same; None
+            not to keep any.
     """
 
-    def __init__(
-        self, network: QuantResNet, data: Dataset, recipe: TrainSpec, folder: Path | None, identity: str
-    ) -> None:
-        self.network, self.data, self.recipe, self.identity = network, data, recipe, identity
+    def __init__(self, network: QuantResNet, data: Dataset, recipe: TrainSpec, folder: Path | None) -> None:
+        self.network, self.data, self.recipe = network, data, recipe
         self.device = next(network.parameters()).device
+        asked = recipe.model_dump(mode="json", include={"augment", "precision", "recurrence", "seed", "temperature"})
+        weights = [tensor.detach().cpu().numpy() for tensor in network.state_dict().values()]
+        self.identity = fingerprint(asked, self.device.type, network.arithmetic.name, *weights, data.images)
         self.folder = folder if recipe.recurrence else None
         self.kept: Tensor | None = None
 
@@ -102,11 +103,11 @@ class Teacher:
             draw: its choices.
 
         Raises:
-            ModelError: a file of answers is corrupt, or of another training.
+            ModelError: a file of answers is corrupt, or cannot be written.
         """
         if self.folder is None:
             return
-        path = self.folder / f"answers-{epoch % self.recipe.recurrence}.safetensors"
+        path = self.folder / f"answers-{self.identity[:16]}-{epoch % self.recipe.recurrence}.safetensors"
         found = load_state(path, self.identity)
         if found is None:
             self.kept = self._all_answers(draw)
@@ -127,11 +128,6 @@ class Teacher:
         with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             logits: Tensor = self.network(images)[0]
         return functional.softmax(logits.float() / self.recipe.temperature, dim=1)
-
-    def forget(self) -> None:
-        """Delete the answers that were kept: the training is over."""
-        for path in self.folder.glob("answers-*.safetensors") if self.folder is not None else ():
-            path.unlink()
 
     def _all_answers(self, draw: Epoch) -> Tensor:
         """To every image as the epoch changes it, by image."""

@@ -15,7 +15,7 @@ def network() -> QuantResNet:
     return small_network()
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def one_thread() -> None:
     import torch
 

@@ -18,6 +18,7 @@ from models.train import train
 from models.train_loss import loss_of
 from models.train_progress import Progress
 from models.train_recipe import identities
+from models.train_state import Position, load_state, save_state
 from models.train_teacher import Teacher, other_teacher
 
 FACTS = CheckpointFacts(["ant", "bee", "cat"], 16, "noise", 1, 0, 1, {}, "a CPU", 0.0, None, {})
@@ -52,13 +53,12 @@ def test_a_wider_teacher_is_believed_where_the_labels_are_nonsense(wide: Path, t
     # The float phase alone has learnt from it too: the labels give it a third.
     halfway = [one for one in told if one.phase == "float"][-1]
     assert halfway.accuracy < 0.6
-    assert not list(tmp_path.glob("answers-*")), "kept after the end"
 
 
 def test_answers_are_kept_and_are_those_to_the_images_as_changed(wide: Path, tmp_path: Path) -> None:
     data, recipe = random_dataset(40), taught(wide, recurrence=2, temperature=2.0, augment=["crop", "flip"])
     network = other_teacher(wide, data, "cpu")
-    asked, keeping = (Teacher(network, data, recipe, folder, "this one") for folder in (None, tmp_path))
+    asked, keeping = (Teacher(network, data, recipe, folder) for folder in (None, tmp_path))
     draw = draw_epoch(len(data), 16, 0, 0, 1)
     keeping.enter(3, draw)
     asked.enter(3, draw)
@@ -68,11 +68,21 @@ def test_answers_are_kept_and_are_those_to_the_images_as_changed(wide: Path, tmp
     assert torch.allclose(direct.sum(1), torch.ones(16))
     # Batches of another size are rounded otherwise.
     assert torch.allclose(keeping.answers(torch.full_like(images, float("nan")), draw.order[part]), direct, atol=1e-5)
-    assert [path.name for path in tmp_path.iterdir()] == ["answers-1.safetensors"]
-    with pytest.raises(ModelError, match="another network, recipe or data set"):
-        Teacher(network, data, recipe, tmp_path, "another").enter(1, draw)
-    (tmp_path / "answers-1.safetensors").write_bytes(b"cut short")
-    with pytest.raises(ModelError, match=r"answers-1\.safetensors.*delete it"):
+    (path,) = tmp_path.iterdir()
+    assert path.name.endswith("-1.safetensors")
+    # Another training that asks the same is told what was kept; one that asks otherwise is not.
+    other = recipe.model_copy(update={"learning_rate": 0.5, "distillation": 0.1})
+    kept = load_state(path, keeping.identity)
+    assert kept is not None
+    save_state(path, keeping.identity, Position(), {"answers": kept[1]["answers"] + 1})
+    again = Teacher(network, data, other, tmp_path)
+    again.enter(1, draw)
+    assert torch.allclose(again.answers(images, draw.order[part]), direct + 1, atol=1e-5)
+    cooler = Teacher(network, data, recipe.model_copy(update={"temperature": 1.0}), tmp_path)
+    cooler.enter(1, draw)
+    assert len(list(tmp_path.iterdir())) == 2
+    path.write_bytes(b"cut short")
+    with pytest.raises(ModelError, match=r"answers-.*-1\.safetensors.*delete it"):
         keeping.enter(1, draw)
 
 
@@ -101,7 +111,7 @@ def test_a_taught_training_goes_on_where_it_was_stopped(wide: Path, tmp_path: Pa
     for _ in range(2):
         with pytest.raises(Killed):
             train(small_spec(), recipe, random_dataset(64), tmp_path / "cut", save_seconds=0, on_progress=stop)
-        assert (tmp_path / "cut/answers-2.safetensors").is_file()
+        assert list((tmp_path / "cut").glob("answers-*-2.safetensors"))
     resumed = train(small_spec(), recipe, random_dataset(64), tmp_path / "cut")
     for name, tensor in unbroken.network.state_dict().items():
         assert torch.equal(tensor, resumed.network.state_dict()[name]), name
