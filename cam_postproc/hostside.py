@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -256,7 +255,7 @@ def _exp(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 # ---------------------------------------------------------------- streams
 
 
-def pack_stream(values: npt.NDArray[np.integer[Any]], bits: int, lanes: int) -> UInt8:
+def pack_stream(values: UInt8 | npt.NDArray[np.uint32] | npt.NDArray[np.int64], bits: int, lanes: int) -> UInt8:
     """Bytes of a FINN stream of unsigned integers: uint8 [N, bytes].
 
     Each beat holds `lanes` values, the first in the low bits, padded to whole bytes, little-endian.
