@@ -19,7 +19,7 @@ from models.spec import ModelSpec, TrainSpec
 from models.tensors import restore
 from models.train_batches import Batches
 from models.train_loss import loss_of
-from models.train_progress import Progress, TrainResult
+from models.train_progress import Progress, TrainResult, require_no_collapse
 from models.train_recipe import PHASES, identities, learning_rate_at, new_optimizer, split_held_out
 from models.train_state import Position, load_state, momentum_of, restore_momentum, save_state, write_atomically
 from models.train_teacher import Teacher, float_weights, other_teacher, teacher_of
@@ -191,6 +191,7 @@ class Training:
                 "seconds": round(position.seconds, 3),
             }
         )
+        require_no_collapse(position.log, self.network.classes, str(self.folder))
         position.epoch, position.step = position.epoch + 1, 0
         position.loss_sum, position.correct, position.seen = 0.0, 0, 0
         if position.epoch < self.epochs[position.phase]:
@@ -314,6 +315,7 @@ def train(
         processes: see `models.processes.launched`; None for this one alone.
 
     Raises:
-        ModelError: the folder holds the state of another training, or the recipe does not fit the images.
+        ModelError: the folder holds the state of another training, the recipe does not fit the images, or the training
+            diverged.
     """
     return Training(spec, recipe, data, folder, float_folder, device, save_seconds, processes).run(on_progress)

@@ -1,10 +1,13 @@
 """What a training tells while it runs, and what it leaves when it ends."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
+from models.errors import ModelError
 from models.network import QuantResNet
 
 
@@ -50,3 +53,32 @@ class TrainResult:
     seconds: float
     float_weights: dict[str, Tensor] | None
     log: list[dict[str, Any]]
+
+
+def require_no_collapse(log: Sequence[dict[str, Any]], classes: int, place: str) -> None:
+    """Stops a training that has diverged: what would follow is lost time, and would replace a good checkpoint.
+
+    It has where the loss is no number, or where the training images are recognised about as often as by guessing after
+    an epoch of the same phase recognised half of what guessing misses.
+
+    Args:
+        log: a record for each finished epoch, the last one just finished.
+        classes: of the data set.
+        place: the training's folder, for the error.
+
+    Raises:
+        ModelError: it has diverged.
+    """
+    last = log[-1]
+    guessing = 1 / classes
+    best = max(record["train_accuracy"] for record in log if record["phase"] == last["phase"])
+    collapsed = last["train_accuracy"] < guessing + 0.1 * (1 - guessing) and best > guessing + 0.5 * (1 - guessing)
+    if math.isfinite(last["loss"]) and not collapsed:
+        return
+    got = f"{100 * last['train_accuracy']:.1f} % of them right (loss {last['loss']:.3g}) after {100 * best:.1f} %"
+    raise ModelError(
+        f"{place}: {last['phase']} epoch {last['epoch'] + 1}",
+        "training images that go on being recognised",
+        f"{got}: it diverged",
+        "lower [train] learning_rate, or freeze_epochs if it fell where these began, and delete the folder",
+    )

@@ -16,7 +16,7 @@ from models.evaluate import evaluate
 from models.network import Arithmetic, build_network
 from models.spec import TrainSpec
 from models.train import train
-from models.train_progress import Progress
+from models.train_progress import Progress, require_no_collapse
 from models.train_recipe import learning_rate_at, new_optimizer, split_held_out
 from models.train_state import Position, load_state, save_state, write_atomically
 
@@ -55,6 +55,24 @@ def test_twenty_kills_at_random_moments_leave_no_trace(tmp_path: Path, bar: Call
     assert min(one["batches"] for one in resumed) < unbroken["batches"], "nothing was resumed"
     same = sum(one["digest"] == unbroken["digest"] and one["log"] == unbroken["log"] for one in resumed)
     bar("trainings killed at a random moment that end with the unbroken one's weights, of 20", same, "==", 20)
+
+
+def test_a_training_that_diverges_is_stopped_and_said(tmp_path: Path) -> None:
+    recipe = QUICK.model_copy(update={"epochs": 3, "learning_rate": 1e30})
+    with pytest.raises(ModelError, match=r"quantised epoch 1.*loss nan.*it diverged.*lower \[train\] learning_rate"):
+        train(small_spec(), recipe, random_dataset(160), tmp_path / "nan")
+    log = [
+        {"phase": "float", "epoch": 0, "loss": 0.1, "train_accuracy": 0.99},
+        {"phase": "quantised", "epoch": 0, "loss": 2.3, "train_accuracy": 0.12},
+        {"phase": "quantised", "epoch": 1, "loss": 0.9, "train_accuracy": 0.7},
+        {"phase": "quantised", "epoch": 2, "loss": 1.9, "train_accuracy": 0.3},
+    ]
+    require_no_collapse(log[:2], 10, "a start from nothing, though the phase before was good")
+    require_no_collapse(log, 10, "a bad epoch that is better than guessing")
+    with pytest.raises(ModelError, match=r"run: quantised epoch 4.*10\.1 % of them right \(loss 205\) after 70\.0 %"):
+        require_no_collapse(
+            [*log, {"phase": "quantised", "epoch": 3, "loss": 205.0, "train_accuracy": 0.101}], 10, "run"
+        )
 
 
 def test_training_learns_and_tells_its_progress(tmp_path: Path) -> None:
