@@ -250,8 +250,7 @@ def run_vendor(config: Config, runner: Runner, inputs: dict[str, Path]) -> dict[
     settings["tools"] = tools
     if isinstance(found, Absent) and not (tools and runner.reusable("vendor", make_bitfile, inputs, settings)):
         if asked:
-            remedy = "use make docker-build, or leave it out"
-            raise UserError("stage vendor", "Vivado and Vitis HLS", found.reason, remedy)
+            raise UserError("stage vendor", "Vivado and Vitis HLS", found.reason, found.remedy)
         runner.no_bitfile = found.reason
         return {}
     place = runner.stage("vendor", "bitfile by Vivado and Vitis HLS", make_bitfile, inputs, settings)

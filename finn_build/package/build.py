@@ -106,7 +106,9 @@ def build_package(sources: PackageSources, out: Path) -> PackageResult:
         build_id=sources.build_id or contents.build_id(files),
         state=m.WITHOUT_BITFILE if sources.bitfile is None else m.WITH_BITFILE,
         bitfile=None if sources.bitfile is None else contents.bitfile(sources.config),
-        missing=m.missing(sources.made_by or f"CONFIG={sources.config}") if sources.bitfile is None else (),
+        missing=m.missing(sources.made_by or f"CONFIG={sources.config}")
+        if sources.bitfile is None and sources.head in DRIVEN
+        else (),
         part=sources.part,
         clock_mhz=sources.clock_mhz,
         head=sources.head,

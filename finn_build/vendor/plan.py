@@ -28,7 +28,7 @@ def plan(wanted: bool, earlier: Sequence[Check], kept: Kept | None, head: str = 
     if not wanted:
         return Absent(NOT_WANTED)
     if head == "logits":
-        return Absent(REFERENCE)
+        return Absent(REFERENCE, remedy="build with head = cam or tap")
     failed = [check for check in earlier if not check.passed]
     if failed:
         return Absent(f"the tools are not started after a failed check: {told_check(failed[0])}")

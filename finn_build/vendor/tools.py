@@ -40,10 +40,11 @@ class Tools(BaseModel):
 
 @dataclass(frozen=True)
 class Absent:
-    """Why no tool is started, in words, and with which tools an earlier bitfile was made."""
+    """Why no tool is started, in words, with which tools an earlier bitfile was made, and what to do for a bitfile."""
 
     reason: str
     earlier: Tools | None = None
+    remedy: str = "use make docker-build, or leave it out"
 
 
 def find_tools() -> Tools | Absent:

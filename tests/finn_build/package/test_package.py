@@ -167,7 +167,7 @@ def test_other_heads_have_neither_packet_nor_registers(sources: PackageSources, 
         assert "weights/fc_words.bin" not in listed
         # The driver is for what is hardware.
         assert ("install.sh" in listed) == ("cam_board/cli.py" in listed) == (head == "tap")
-        assert ("no driver is for it" in readme) == (head == "logits")
+        assert ("no driver is for it" in readme) == (made.manifest.missing == ()) == (head == "logits")
     assert made.manifest.dmas == ()
     with pytest.raises(UserError, match="expected a package with a driver, got head = logits, which has none"):
         deploy(Board("board"), made.archive, None, tmp_path / "report.json", print)
