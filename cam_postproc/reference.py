@@ -7,6 +7,8 @@ from cam_postproc.spec import CamSpec, Sampling
 
 Float64 = npt.NDArray[np.float64]
 
+_HALF = np.finfo(np.float64).max / 2
+
 
 def heatmap_float64(spec: CamSpec, maps: npt.NDArray[np.generic]) -> Float64:
     """Min-max to 0 to 255, then bilinear resize: float64 [..., H, W], not rounded.
@@ -23,6 +25,8 @@ def normalise_float64(maps: npt.NDArray[np.generic]) -> Float64:
     values = np.asarray(maps, dtype=np.float64)
     good = np.isfinite(values).all(axis=(-2, -1), keepdims=True)
     values = np.where(good, values, 0.0)
+    if np.abs(values).max(initial=0.0) > _HALF:
+        values = values / 4.0  # exact; the range of such maps would overflow
     low = values.min(axis=(-2, -1), keepdims=True)
     spread = values.max(axis=(-2, -1), keepdims=True) - low
     return np.asarray((values - low) / np.where(spread > 0, spread, 1.0), dtype=np.float64)

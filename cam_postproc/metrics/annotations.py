@@ -17,6 +17,7 @@ from cam_postproc.metrics.pixels import merge_masks
 
 TINY_IMAGENET_SIZE = 64  # pixels
 _MAX_XML_BYTES = 16 << 20
+_MOST_PIXELS = 1 << 31  # of an image's side
 
 
 @dataclass(frozen=True)
@@ -45,17 +46,23 @@ class Annotation:
         return np.array(boxes, dtype=np.int64).reshape(-1, 4)
 
 
-def read_wsol_metadata(folder: Path) -> list[Annotation]:
+def read_wsol_metadata(folder: Path, *, labels_needed: bool = True) -> list[Annotation]:
     """The evaluator's format, in the order of image_ids.txt.
 
     image_ids.txt (path), class_labels.txt (path,label), image_sizes.txt (path,width,height; not needed with masks),
     localization.txt (path,x0,y0,x1,y1 or path,mask,ignore; several lines an image).
 
+    Args:
+        folder: of these files.
+        labels_needed: whether class_labels.txt has to be there; the evaluator scores maps without it.
+
     Raises:
         CamError: a missing file, a malformed line, or an image without label, size, box or mask.
     """
     ids = [fields[0] for fields in _lines(folder / "image_ids.txt", (1,))]
-    labels = {f[0]: _integer(f[1], folder / "class_labels.txt") for f in _lines(folder / "class_labels.txt", (2,))}
+    named = folder / "class_labels.txt"
+    known = labels_needed or named.exists()
+    labels = {f[0]: _integer(f[1], named) for f in _lines(named, (2,))} if known else dict.fromkeys(ids, -1)
     place = folder / "localization.txt"
     boxes: dict[str, list[tuple[int, int, int, int]]] = {}
     masks: dict[str, list[str]] = {}
@@ -167,15 +174,14 @@ def read_mask(folder: Path, annotation: Annotation, size: int = PROTOCOL_SIZE) -
 
 
 def safe_path(folder: Path, name: str) -> Path:
-    """folder / name, if that stays inside the folder.
+    """folder / name, if that stays inside the folder; links that its owner put there are followed.
 
     Raises:
         CamError: an absolute name, one that climbs out, or one that no file can have.
     """
-    path = folder / name
-    if "\0" in name or Path(name).is_absolute() or not path.resolve().is_relative_to(folder.resolve()):
+    if "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts:
         raise CamError("file name", f"a path inside {folder}", repr(name), "check the metadata")
-    return path
+    return folder / name
 
 
 def _read_binary(path: Path, size: int) -> npt.NDArray[np.bool_]:
@@ -205,9 +211,12 @@ def _lines(path: Path, counts: tuple[int, ...], separator: str = ",") -> Iterato
 
 def _integer(text: str, place: Path) -> int:
     try:
-        return int(float(text))
+        value = int(float(text))
     except (ValueError, OverflowError):
-        raise CamError(str(place), "a number", repr(text), "correct the file") from None
+        value = _MOST_PIXELS + 1
+    if abs(value) > _MOST_PIXELS:
+        raise CamError(str(place), "a number", repr(text[:40]), "correct the file")
+    return value
 
 
 def _corners(fields: list[str], place: Path) -> tuple[int, int, int, int]:

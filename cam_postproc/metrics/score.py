@@ -16,6 +16,10 @@ from cam_postproc.metrics.kernel import BoxKernel
 from cam_postproc.metrics.maps import PROTOCOL_SIZE, prepare_scores
 from cam_postproc.metrics.pixels import PixelScores
 
+_NPY = b"\x93NUMPY"
+_OTHERS = ((b"PK", "a zip archive, as .npz files are"), (b"\x1f\x8b", "a gzip file"), (b"\x80", "a pickle"))
+"""How files begin."""
+
 
 @dataclass(frozen=True)
 class ScoreFolder(Sequence[Float64]):
@@ -47,22 +51,42 @@ def read_score_map(folder: Path, image_id: str, size: int = PROTOCOL_SIZE) -> Fl
     Raises:
         CamError: no file of that name, one that is no plain .npy array, or an array that is no map.
     """
-    names = (f"{image_id}.npy", str(Path(image_id).with_suffix(".npy")))
+    names = [f"{image_id}.npy"]
+    if Path(image_id).name not in ("", ".."):  # these have no suffix to replace
+        names.append(str(Path(image_id).with_suffix(".npy")))
     path = next((p for p in (safe_path(folder, name) for name in names) if p.is_file()), None)
     if path is None:
         raise CamError(str(folder), f"{names[0]}", "none", "make a score map for each line of image_ids.txt")
-    try:
-        raw: npt.NDArray[np.generic] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        got = str(error).splitlines()[0] if str(error) else "an error"
-        raise CamError(str(path), "an .npy array of numbers", got, "write it with numpy.save") from None
-    if not isinstance(raw, np.ndarray) or raw.ndim != 2 or raw.size == 0 or raw.dtype.kind not in "fiub":
-        got = f"{getattr(raw, 'dtype', type(raw).__name__)} {getattr(raw, 'shape', '')}".strip()
-        raise CamError(str(path), "numbers [height, width]", got, "save one map a file")
+    raw = _load(path)
+    if raw.ndim != 2 or raw.size == 0 or raw.dtype.kind not in "fiub":
+        raise CamError(str(path), "numbers [height, width]", f"{raw.dtype} {raw.shape}", "save one map a file")
     values = raw.astype(np.float64)
     if values.shape == (size, size) and values.min() >= 0 and values.max() <= 1:
         return values
     return prepare_scores(values, size)
+
+
+def _load(path: Path) -> npt.NDArray[np.generic]:
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_NPY))
+            file.seek(0)
+            if start != _NPY:
+                # numpy would take it for a pickle, and advise loading it unsafely.
+                found = (
+                    "an empty file"
+                    if not start
+                    else next((n for b, n in _OTHERS if start.startswith(b)), "another file")
+                )
+                raise CamError(str(path), "an .npy array of numbers", found, "write it with numpy.save")
+            raw: npt.NDArray[np.generic] = np.lib.format.read_array(file, allow_pickle=False)
+            return raw
+    except CamError:
+        raise
+    except Exception as error:
+        # Damaged files make numpy raise almost anything: of the tokeniser, of the memory.
+        found = " ".join(str(error).split()) or type(error).__name__
+        raise CamError(str(path), "an .npy array of numbers", found, "write it with numpy.save") from None
 
 
 def score_folder(
@@ -95,7 +119,7 @@ def score_folder(
     Raises:
         CamError: files that are missing or malformed; no image at all.
     """
-    annotations = read_wsol_metadata(metadata)
+    annotations = read_wsol_metadata(metadata, labels_needed=False)
     if not annotations:
         raise CamError(str(metadata / "image_ids.txt"), "at least one image", "none", "check the metadata's folder")
     maps = ScoreFolder(scoremaps, tuple(a.image_id for a in annotations))

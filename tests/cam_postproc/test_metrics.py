@@ -193,6 +193,11 @@ def test_maps_that_are_none():
         box_ious([], some_boxes(1))
 
 
+def npy_with_header(text):
+    """The start of an .npy file, version 1.0, whose header is this text."""
+    return b"\x93NUMPY\x01\x00" + (len(text) + 1).to_bytes(2, "little") + text.encode() + b"\n"
+
+
 def write_metadata(folder, boxes=True):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "image_ids.txt").write_text("a/one.jpg\nb/two.jpg\n")
@@ -302,6 +307,7 @@ def test_scoring_masks(tmp_path):
         ("image_sizes.txt", "a/one.jpg,448,112\n", "a size of b/two.jpg"),
         ("localization.txt", "a/one.jpg,1,2,3\n", "localization.txt:1: expected 5 or 3 fields, got 4"),
         ("localization.txt", "a/one.jpg,9,2,3,4\n", "0 ≤ x0 ≤ x1"),
+        ("localization.txt", "a/one.jpg,1,2,1e30,4\n", "expected a number, got '1e30'"),
         ("localization.txt", "a/one.jpg,1,2,3,4\nb/two.jpg,m.png,\n", "boxes or masks, got both"),
     ],
 )
@@ -325,9 +331,59 @@ def test_metadata_from_windows_is_read(tmp_path):
     assert read_wsol_metadata(metadata) == unix
 
 
+def test_what_the_evaluator_needs_is_enough(tmp_path):
+    metadata, maps, stored = write_metadata(tmp_path / "meta"), tmp_path / "maps", tmp_path / "stored"
+    (maps / "a").mkdir(parents=True)
+    stored.mkdir()
+    # Maps that lie elsewhere, linked; and no classes, which no figure of score maps depends on.
+    np.save(stored / "one.npy", np.eye(SIZE))
+    (maps / "a" / "one.npy").symlink_to(stored / "one.npy")
+    (maps / "b").symlink_to(stored)
+    np.save(stored / "two.npy", np.eye(7))
+    before = score_folder(maps, metadata, threshold_step=0.5)
+    (metadata / "class_labels.txt").unlink()
+    assert score_folder(maps, metadata, threshold_step=0.5) == before
+    with pytest.raises(CamError, match=r"class_labels\.txt"):
+        read_wsol_metadata(metadata)
+
+
+def test_the_widest_range_of_floats_is_a_map():
+    most = np.finfo(np.float64).max
+    scores = prepare_scores(np.array([[most, -most], [0.0, most]]), 2)
+    assert scores.tolist() == [[1.0, 0.0], [0.5, 1.0]]
+
+
+NO_MAPS = {
+    "zip": (b"PK\x03\x04", "a zip archive, as .npz files are"),
+    "gzip": (b"\x1f\x8b\x08", "a gzip file"),
+    "pickle": (b"\x80\x04\x95", "a pickle"),
+    "empty": (b"", "an empty file"),
+    "text": (b"0.1 0.2", "another file"),
+    "broken header": (npy_with_header("{'descr': '<f8', 'shape': ("), "EOF"),
+    "too large": (npy_with_header("{'descr': '<f8', 'fortran_order': False, 'shape': (1 << 40, 1 << 20), }"), ""),
+    "short": (npy_with_header("{'descr': '<f8', 'fortran_order': False, 'shape': (99999999, 9999999), }"), ""),
+}
+
+
+@pytest.mark.parametrize("kind", NO_MAPS)
+def test_files_that_are_no_maps_are_named_in_one_line(tmp_path, kind):
+    data, found = NO_MAPS[kind]
+    (tmp_path / "a.npy").write_bytes(data)
+    with pytest.raises(CamError) as caught:
+        read_score_map(tmp_path, "a")
+    told = str(caught.value)
+    assert "a.npy: expected an .npy array of numbers, got" in told
+    assert found in told
+    assert "\n" not in told
+    assert "allow_pickle" not in told
+
+
 def test_score_maps_cannot_run_code_or_climb_out(tmp_path):
     (tmp_path / "in").mkdir()
     np.save(tmp_path / "out.npy", np.zeros((2, 2)))
+    for image_id in (".", "a/.."):
+        with pytest.raises(CamError):
+            read_score_map(tmp_path / "in", image_id)
     for image_id in ("../out", str(tmp_path / "out"), "no\0name"):
         with pytest.raises(CamError, match="a path inside"):
             read_score_map(tmp_path / "in", image_id)
