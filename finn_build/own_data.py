@@ -147,7 +147,7 @@ labels = [{labels}]
 [train]
 float_epochs = {float_epochs}
 epochs = {epochs}
-freeze_epochs = {epochs // 4}
+freeze_epochs = {epochs // 8}
 batch_size = {batch}
 float_learning_rate = {0.1 * batch / 64:g}
 learning_rate = {0.03 * batch / 64:g}
