@@ -96,7 +96,9 @@ def _run(
     from finn_build.emulation.images import expected_answers, some_images
     from finn_build.emulation.model import IntegerModel, RtlModel
     from finn_build.emulation.run import (
+        SIMULATED_S,
         TAPS,
+        TIMEOUT_S,
         EmulatedBoard,
         compare_packets,
         compare_taps,
@@ -112,7 +114,7 @@ def _run(
     work = folder / "emulate"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
-    board = EmulatedBoard(archive, model, work)
+    board = EmulatedBoard(archive, model, work, SIMULATED_S if rtl else TIMEOUT_S)
     result, first = self_test(board, work, fault), None
     if result.errors or not (images or pictures):
         return result, first

@@ -23,7 +23,9 @@ from finn_build.package.verify import verify_package
 
 UInt8 = NDArray[np.uint8]
 FRAME = slice(12, 16)
-TIMEOUT_S = 60.0
+TIMEOUT_S, SIMULATED_S = 60.0, 3000.0
+"""Of the driver: behind it the integer graph answers, or a simulation of the hardware, cycle by cycle."""
+
 HUNG_S = 1.5
 FAULTS = {
     "dma-hang": "dma-timeout",
@@ -86,11 +88,13 @@ class EmulatedBoard:
         archive: the package's zip, unpacked as it is.
         model: answers behind the DMAs.
         work: an empty folder.
+        timeout_s: of the driver, for a batch.
     """
 
-    def __init__(self, archive: Path, model: Accelerator, work: Path) -> None:
+    def __init__(self, archive: Path, model: Accelerator, work: Path, timeout_s: float = TIMEOUT_S) -> None:
         self.manifest: Manifest = verify_package(archive)
         self.package, self._model, self._work = work / "package", model, work
+        self._timeout_s = timeout_s
         unpack(archive, self.package)
         self.bitfile = write_stand_in(self.manifest, work / f"{self.manifest.config}.bit")
 
@@ -102,7 +106,7 @@ class EmulatedBoard:
 
     def argv(self, given: Sequence[str]) -> list[str]:
         """A command line of the driver with bitfile, package and a time-out."""
-        options = {"--bitfile": str(self.bitfile), "--package": str(self.package), "--timeout": str(TIMEOUT_S)}
+        options = {"--bitfile": str(self.bitfile), "--package": str(self.package), "--timeout": str(self._timeout_s)}
         missing = [word for name, value in options.items() if name not in given for word in (name, value)]
         return [*given, *missing]
 
