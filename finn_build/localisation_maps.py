@@ -22,6 +22,7 @@ from finn_build.executors.batch import BatchExecutor
 from finn_build.fcam_maps import FcamMaps
 from finn_build.head import Head, read_head
 from finn_build.localisation_data import Boxed
+from finn_build.software_only import heatmap_spec, is_software_only
 from models.checkpoint import load_checkpoint
 from models.network import Arithmetic, QuantResNet
 
@@ -50,7 +51,7 @@ class Forms:
 
     `float` has its quantisers off, `quantised` is the trained network; for both the class activation map is computed
     in float64, and gradient methods may be asked for. `integer` is the integer graph with the CAM block's numpy model,
-    `csim` the same with its C++.
+    `csim` the same with its C++; a network that pools a maximum has neither.
 
     Args:
         config: that was built.
@@ -63,15 +64,16 @@ class Forms:
     """
 
     def __init__(self, config: Config, folder: Path, methods: Sequence[str], decoders: Path | None = None) -> None:
-        self._head: Head = read_head(folder / "streamline" / "head.npz")
-        self._spec: CamSpec = self._head.cam_spec(config.cam_output, config.cam.sampling)
-        integer = folder / "streamline" / "model.onnx"
-        self._graph = BatchExecutor(integer, {"tap": Output("tap", "NCHW"), "logits": "logits"})
-        self._csim = CamCsim(CamBlock(self._spec), self._head.fc_weight, self._head.bias, folder / "csim")
         self._network: QuantResNet | None = None
         if config.model.source == "checkpoint":
             weights = folder / "model" / "network.safetensors"
             self._network, _ = load_checkpoint(weights, config.model, config.data.classes)
+        self._block: _Block | None = None
+        if self._network is not None and is_software_only(config):
+            self._spec = heatmap_spec(config, self._network)
+        else:
+            self._block = _Block(config, folder)
+            self._spec = self._block.spec
         self._fcam = FcamMaps(decoders, self._network) if decoders is not None and self._network is not None else None
         self._methods = methods
 
@@ -87,6 +89,11 @@ class Forms:
             for method, maps in self._fcam.of_images(boxed.images).items():
                 found["quantised", method] = Heat(maps, found["quantised", "cam"].logits)
         return {**found, **self.hardware(boxed)}
+
+    @property
+    def packets_an_image(self) -> int:
+        """How many packets are compared with the integer graph for each image."""
+        return 0 if self._block is None else 2
 
     def _software(self, boxed: Boxed, network: QuantResNet, progress: Callable[[float], None]) -> dict[FormName, Heat]:
         """The heatmaps of the network, with its quantisers off and as it was trained."""
@@ -113,15 +120,17 @@ class Forms:
             CheckFailed: a packet's logits or class are not the integer graph's, or the C++ answers otherwise than the
                 numpy model.
         """
-        answers = self._graph.run(boxed.images)
+        if self._block is None:
+            return {}
+        answers = self._block.graph.run(boxed.images)
         tap, logits = answers["tap"].astype(np.uint8), answers["logits"]
-        head, layout = self._head, self._spec.layout
+        head, layout = self._block.head, self._spec.layout
         integer = np.empty((len(boxed), layout.length), np.uint8)
         for label in np.unique(boxed.labels):
             where = boxed.labels == label
             integer[where] = run_cam(self._spec, tap[where], head.fc_weight, head.bias, select=int(label)).packet
-        self._csim.reset()
-        csim = np.asarray(self._csim.run(tap, select=boxed.labels.tolist())["packet"], np.uint8)
+        self._block.csim.reset()
+        csim = np.asarray(self._block.csim.run(tap, select=boxed.labels.tolist())["packet"], np.uint8)
         found = {}
         for name, packets in (("integer", integer), ("csim", csim)):
             read = decode_packets(layout, packets)
@@ -133,6 +142,17 @@ class Forms:
             for method, maps in self._fcam.of_taps(boxed.images, tap, head.tap_scale).items():
                 found["integer", method] = Heat(maps, logits)
         return found
+
+
+class _Block:
+    """The integer graph of a built network, and its CAM block in C++."""
+
+    def __init__(self, config: Config, folder: Path) -> None:
+        self.head: Head = read_head(folder / "streamline" / "head.npz")
+        self.spec: CamSpec = self.head.cam_spec(config.cam_output, config.cam.sampling)
+        integer = folder / "streamline" / "model.onnx"
+        self.graph = BatchExecutor(integer, {"tap": Output("tap", "NCHW"), "logits": "logits"})
+        self.csim = CamCsim(CamBlock(self.spec), self.head.fc_weight, self.head.bias, folder / "csim")
 
 
 def _need_equal(what: str, got: NDArray[Any], whose: str, wanted: NDArray[Any]) -> None:

@@ -127,6 +127,7 @@ def measure_localisation(
         for (executor, method), answer in heat.items()
     ]
     progress(0.95)
+    images = len(scored) + (0 if chooses is None else len(chooses))
     return {
         "config": config.name,
         "dataset": scored.source,
@@ -149,7 +150,7 @@ def measure_localisation(
             for ours, theirs in COMPARED
             if ours in ious and theirs in ious
         ],
-        "exact": {"packets": 2 * (len(scored) + (0 if chooses is None else len(chooses))), "mismatches": 0},
+        "exact": {"packets": forms.packets_an_image * images, "mismatches": 0},
         "sheets": write_sheets(folder, scored, config.labels, heat, rows),
         "inputs": digests_of(folder),
         "seconds": round(time.perf_counter() - start, 3),

@@ -50,7 +50,8 @@ def write_sheets(
     """
     chosen = first_of_each_class(boxed.labels, TILES)
     told = []
-    for executor, method in SHEETS:
+    software = () if ("integer", "cam") in heat else (("quantised", "cam"),)
+    for executor, method in (*software, *SHEETS):
         if (executor, method) not in heat:
             continue
         row = next(row for row in rows if (row["executor"], row["method"]) == (executor, method))

@@ -89,16 +89,16 @@ def answers_of(
         UserError: the network was built elsewhere and has no float form; no decoders; taps of another network.
         ModelError: the decoders were trained on another network.
     """
-    head = read_head(folder / "streamline" / "head.npz")
     if executor == "float" and (method != "cam" or taps is not None):
         raise UserError("--executor", "integer or csim with taps and F-CAM", "float", "choose one of these")
     if executor == "float" and config.model.source != "checkpoint":
         raise UserError("--executor", "integer or csim", "float", "a network from elsewhere has no float form here")
-    if taps is not None:
-        _check_taps(taps, head)
     if executor == "float":
-        run = _float_form(config, folder, head, threshold)
+        run = _float_form(config, folder, threshold)
     else:
+        head = read_head(folder / "streamline" / "head.npz")
+        if taps is not None:
+            _check_taps(taps, head)
         run = _packet_form(config, folder, head, executor, method, threshold)
     answers: list[Answer] = []
     for start in range(0, len(pictures), CHUNK):
@@ -163,9 +163,10 @@ def _decoder_maps(
     return run
 
 
-def _float_form(config: Config, folder: Path, head: Head, threshold: float | None) -> Form:
+def _float_form(config: Config, folder: Path, threshold: float | None) -> Form:
     from cam_postproc.reference import heatmap_float64
     from finn_build.executors.brevitas import BrevitasExecutor
+    from finn_build.software_only import heatmap_spec, is_software_only
     from models.checkpoint import load_checkpoint
     from models.network import Arithmetic
 
@@ -173,17 +174,23 @@ def _float_form(config: Config, folder: Path, head: Head, threshold: float | Non
     weights = network.fc.weight.detach().double().numpy()
     executor = BrevitasExecutor(network, Arithmetic.FLOAT)
     tau = config.cam.threshold if threshold is None else threshold
-    spec = head.cam_spec(config.cam_output, config.cam.sampling)
+    maximum = is_software_only(config)
+    if maximum:
+        spec, labels = heatmap_spec(config, network), tuple(config.labels)
+    else:
+        head = read_head(folder / "streamline" / "head.npz")
+        spec, labels = head.cam_spec(config.cam_output, config.cam.sampling), head.labels
 
     def run(pictures: Sequence[Seen], taps: NDArray[np.uint8] | None) -> list[Answer]:
         outputs = executor.run(_batch(pictures))
         maps = np.einsum("nhwk,ck->nchw", outputs["tap"].astype(np.float64), weights)
-        logits = maps.mean(axis=(2, 3))
+        # Averages in float64, as the maps; a maximum over pixels is not that of the maps.
+        logits = outputs["logits"].astype(np.float64) if maximum else maps.mean(axis=(2, 3))
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         scores = powers / powers.sum(axis=1, keepdims=True)
         shown = maps[np.arange(len(maps)), scores.argmax(axis=1)]
         heat = np.rint(heatmap_float64(spec, shown)).astype(np.uint8)
-        return [answer(picture, scores[i], heat[i], head.labels, tau) for i, picture in enumerate(pictures)]
+        return [answer(picture, scores[i], heat[i], labels, tau) for i, picture in enumerate(pictures)]
 
     return run
 

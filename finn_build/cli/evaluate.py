@@ -146,8 +146,10 @@ def _localisation(
 
         chosen = known_methods(methods)
         decoders = find_decoders(config, methods)
+        from finn_build.software_only import is_software_only, last_stage
+
         sets = load_sets(config, root, metadata)
-        outcome = build_all(config, BuildOptions(until="streamline", out=out, report=False), stages)
+        outcome = build_all(config, BuildOptions(until=last_stage(config), out=out, report=False), stages)
         tell = stages.started("localise", f"{len(sets[0])} images, {len(chosen)} methods", [])
         found = measure_localisation(config, outcome.folder, *sets, chosen, tell, decoders)
     (outcome.folder / LOCALISATION).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
@@ -166,9 +168,14 @@ def _localisation(
         points = f"{100 * gap['MaxBoxAcc']:+.2f} points of MaxBoxAcc, {100 * gap['confidence']:.0f} % interval"
         names = f"{gap['of']} {gap['method']} less {gap['against']} {gap['against_method']}"
         output.print(f"{names}: {points} {low:+.2f} to {high:+.2f}")
-    output.print(f"{found['exact']['packets']} packets: class and logits are the integer graph's, without exception")
+    if found["exact"]["packets"]:
+        output.print(
+            f"{found['exact']['packets']} packets: class and logits are the integer graph's, without exception"
+        )
     output.print(f"all figures: {outcome.folder / LOCALISATION}; {found['seconds']:.1f} s")
     told = f"in {page}" if page else f"finn-cam build {config.name} puts them into the report"
+    if is_software_only(config):
+        told = f"in {outcome.folder}; there is no report, for a network that pools a maximum has no hardware form"
     output.print(f"with pages of heatmaps: {told}")
     return 0
 

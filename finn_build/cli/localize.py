@@ -69,7 +69,12 @@ def localize(
         sent = None if taps is None else read_taps(taps, len(seen))
         if method != "cam":
             decoders_of(chosen)
-        outcome = build_all(chosen, BuildOptions(until="streamline", out=build, report=False), stages)
+        from finn_build.software_only import is_software_only, last_stage
+
+        if is_software_only(chosen) and (executor, method) != ("float", "cam"):
+            remedy = "a network that pools a maximum has no hardware form"
+            raise UserError("--executor", "float, with cam", f"{executor}, with {method}", remedy)
+        outcome = build_all(chosen, BuildOptions(until=last_stage(chosen), out=build, report=False), stages)
         from finn_build.localise_write import row_of, write_results
 
         tell = stages.started("localize", f"{len(seen)} pictures, {executor} {method}", [])

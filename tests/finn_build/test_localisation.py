@@ -14,8 +14,11 @@ from cam_postproc.metrics.annotations import Annotation, read_tiny_imagenet
 from finn_build.cli.app import run
 from finn_build.config import load_config
 from finn_build.errors import UserError
+from finn_build.executors.brevitas import BrevitasExecutor
+from finn_build.localise import seen_by_network
+from finn_build.localise_pictures import read_picture
 from models.checkpoint import CheckpointFacts, save_checkpoint
-from models.network import build_network, initialise_untrained
+from models.network import Arithmetic, build_network, initialise_untrained
 
 CONFIG = """
 [model]
@@ -231,6 +234,38 @@ def test_every_executor_and_method_is_scored(place: Path, capfd: pytest.CaptureF
     assert gap["MaxBoxAcc"] == pytest.approx(rows["integer", "cam"]["MaxBoxAcc"] - rows["float", "cam"]["MaxBoxAcc"])
     assert gap["interval"][0] <= gap["MaxBoxAcc"] <= gap["interval"][1]
     assert found["exact"] == {"packets": 48, "mismatches": 0}
+
+
+def test_a_maximum_localises_in_software_alone(place: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    named = tmp_path / "small.toml"
+    named.write_text(CONFIG.replace("[model]", '[model]\npooling = "max"'))
+    config = load_config(str(named))
+    torch.manual_seed(0)
+    network = build_network(config.model, config.data.classes)
+    initialise_untrained(network, 0, config.input.size)
+    facts = CheckpointFacts(config.labels, config.input.size, "none", 0, 0, 0, {}, "none", 0.0, None, {})
+    save_checkpoint(tmp_path / "small.safetensors", network, facts)
+    build = str(tmp_path / "build")
+    arguments = ["evaluate", str(named), "--localisation", "--method", "gradcam", "--out", build]
+    assert run([*arguments, "--data", str(place / "data"), "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    rows = [(row["executor"], row["method"]) for row in found["results"]]
+    assert rows == [(form, name) for form in ("float", "quantised") for name in ("cam", "gradcam")]
+    assert found["exact"]["packets"] == 0
+    assert [(sheet["executor"], sheet["method"]) for sheet in found["sheets"]] == [("quantised", "cam")]
+
+    picture = place / "data" / "val" / "images" / "val_n1_0.png"
+    localize = ["localize", str(picture), "--config", str(named), "--build", build, "--out", str(tmp_path / "out")]
+    assert run([*localize, "--executor", "csim"]) == 2
+    assert "pools a maximum" in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert run([*localize, "--executor", "float", "--json"]) == 0
+    (told,) = json.loads(capfd.readouterr().out)
+    # Class and score are those of the network, whose logits no map's average gives.
+    pixels = seen_by_network(read_picture(picture), 16).pixels[None]
+    logits = BrevitasExecutor(network, Arithmetic.FLOAT).run(pixels)["logits"][0].astype(np.float64)
+    powers = np.exp(logits - logits.max())
+    assert (told["class"], told["score"]) == (logits.argmax(), pytest.approx(powers.max() / powers.sum(), rel=1e-6))
 
 
 def test_the_maps_are_of_the_images_own_class(place: Path, built: Path) -> None:
