@@ -22,7 +22,7 @@ from models.train_loss import loss_of
 from models.train_progress import Progress, TrainResult, require_no_collapse
 from models.train_recipe import PHASES, identities, learning_rate_at, new_optimizer, split_held_out
 from models.train_state import Position, load_state, momentum_of, restore_momentum, save_state, write_atomically
-from models.train_teacher import Teacher, float_weights, other_teacher, teacher_of
+from models.train_teacher import Teacher, find_teacher
 
 CALIBRATION_IMAGES = 512
 OTHER_SHAPE = "start from a checkpoint whose groups, channels and classes are this network's"
@@ -226,16 +226,12 @@ class Training:
         self._load_teacher()
 
     def _load_teacher(self) -> None:
-        recipe, float_phase = self.recipe, self.position.phase == 0
-        if not recipe.distillation or self.teacher is not None or (float_phase and recipe.teacher is None):
+        recipe = self.recipe
+        waits = self.position.phase == 0 and recipe.teacher is None
+        if not recipe.distillation or self.teacher is not None or waits:
             return
-        if recipe.teacher is not None:
-            network = other_teacher(recipe.teacher, self.train_set, self.device)
-        elif recipe.start is not None:
-            network = teacher_of(read_weights(recipe.start), recipe.start, self.network, self.device)
-        else:
-            weights = float_weights(self.float_path, self.float_identity)
-            network = teacher_of(weights, self.float_path, self.network, self.device)
+        phase = self.float_path, self.float_identity
+        network = find_teacher(recipe, self.train_set, self.network, phase, self.device)
         # Processes that share a batch ask for their own part of it; one alone keeps the answers.
         folder = self.float_path.parent if self.processes.count == 1 else None
         self.teacher = Teacher(network, self.train_set, recipe, folder)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.augment import Epoch, augment, reordered
-from models.checkpoint import open_checkpoint
+from models.checkpoint import open_checkpoint, read_weights
 from models.datasets.dataset import Dataset
 from models.errors import ModelError
 from models.evaluate import to_input
@@ -73,6 +73,28 @@ def other_teacher(path: Path, data: Dataset, device: str) -> QuantResNet:
             raise ModelError(str(path), f"the {what} {_listed(wanted)}", _listed(got), remedy)
     teacher.arithmetic = Arithmetic.TRAINING
     return channels_last(teacher.to(device))
+
+
+def find_teacher(
+    recipe: TrainSpec, data: Dataset, student: QuantResNet, float_phase: tuple[Path, str], device: str
+) -> QuantResNet:
+    """The network that a recipe distils: `teacher`, else `start`, else the student's own after its float phase.
+
+    Args:
+        recipe: with distillation above 0.
+        data: the images to learn from.
+        student: whose shape `start` and the float phase have.
+        float_phase: where the float phase's tensors are, and their identity.
+        device: where it is to lie.
+
+    Raises:
+        ModelError: it is missing, corrupt, of another shape or for other images.
+    """
+    if recipe.teacher is not None:
+        return other_teacher(recipe.teacher, data, device)
+    if recipe.start is not None:
+        return teacher_of(read_weights(recipe.start), recipe.start, student, device)
+    return teacher_of(float_weights(*float_phase), float_phase[0], student, device)
 
 
 class Teacher:
