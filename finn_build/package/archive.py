@@ -81,4 +81,6 @@ def _from_zip(path: Path) -> Iterator[tuple[str, bytes]]:
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
         if isinstance(error, UserError):
             raise
+        # zipfile has no error of its own for these: damaged data is zlib.error or EOFError, an unknown compression
+        # NotImplementedError, an encrypted entry RuntimeError, a bad offset OSError or ValueError.
         raise UserError(str(path), "a package's zip", f"a broken one ({error})", REMEDY) from None
